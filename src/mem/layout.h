@@ -6,17 +6,17 @@
 #include "../util.h"
 
 /* Below 640 KiB: what boot leaves for the guest. Free RAM once the kernel has taken over. */
-#define GPA_GDT          0x500ull   /* boot GDT, with a 64-bit TSS */
-#define GPA_IDT          0x520ull   /* empty: a fault this early is a triple fault */
-#define GPA_BOOT_INFO    0x6000ull  /* PVH start info with its lists, or the multiboot info */
-#define GPA_ZERO_PAGE    0x7000ull  /* struct boot_params of the Linux protocol */
-#define GPA_STACK        0x8ff0ull  /* grows down; the zero page's 4 KiB end at 0x8000 */
-#define GPA_PML4         0x9000ull  /* identity map: PML4, PDPT, four page directories */
+#define GPA_REAL_IVT     0x0ull /* real-mode guests only: vectors and handlers */
+#define GPA_BOOT_INFO    0x6000ull /* PVH or multiboot info, or the first gap after */
+#define GPA_ZERO_PAGE    0x7000ull /* struct boot_params of the Linux protocol */
+#define GPA_STACK        0x8ff0ull /* grows down; the zero page's 4 KiB end at 0x8000 */
+#define GPA_PML4         0x9000ull /* identity map: PML4, PDPT, four page directories */
 #define GPA_PDPT         0xa000ull
-#define GPA_PD           0xb000ull  /* to 0xefff: 4 GiB in 2 MiB pages */
-#define GPA_SETUP_DATA   0xf000ull  /* RNG seed for the Linux protocol */
-#define GPA_REAL_IVT     0x0ull     /* real-mode guests only: vectors and handlers of */
-#define GPA_CMDLINE      0x20000ull /* up to 64 KiB with its NUL */
+#define GPA_PD           0xb000ull /* to 0xefff: 4 GiB in 2 MiB pages */
+#define GPA_GDT          0xf000ull /* boot GDT, with a 64-bit TSS; its page holds all down to... */
+#define GPA_IDT          0xf038ull /* empty: a fault this early is a triple fault */
+#define GPA_SETUP_DATA   0xf040ull /* RNG seed for the Linux protocol */
+#define GPA_CMDLINE      0xf100ull /* ...a short command line; up to 64 KiB with its NUL */
 #define CMDLINE_MAX      0x10000ull
 #define GPA_LOW_END      0x9fc00ull /* end of conventional memory; the 1 KiB EBDA follows */
 #define GPA_EBDA         0x9fc00ull /* MPTable floating pointer */
