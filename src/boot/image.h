@@ -10,11 +10,19 @@ struct image {
 	uint64_t size;    /* bytes, > 0 */
 	const char *what; /* "kernel", "initrd": for messages */
 	const char *path;
+	const uint8_t *head; /* the file's first head_len bytes once image_head() has read them */
+	uint64_t head_len;
 };
 
 /* Opens `path` read-only. 0, or -errno with the cause logged (missing, directory, FIFO, empty). */
 int image_open(struct image *img, const char *what, const char *path);
 void image_close(struct image *img);
+
+/*
+ * Reads the first `len` bytes, or all of a shorter file, to `buf`, which must live as long as the
+ * image: later reads that lie inside are copies. 0, or -errno with the cause logged.
+ */
+int image_head(struct image *img, void *buf, uint64_t len);
 
 /*
  * Reads exactly [off, off + len) to `dst`. 0, or -errno with the cause logged: -ENOEXEC where the
