@@ -8,9 +8,7 @@
 
 #include <string.h>
 
-#define GSI_ISA 16u /* GSIs that have an 8259A input */
-#define GSI_PIT 0u
-
+#define GSI_PIT     0u
 #define GSI_PIT_PIN 2u /* where GSI 0 arrives, shared with GSI 2 */
 
 _Static_assert(GSI_N == IOAPIC_PINS, "a pin for every GSI");
@@ -33,8 +31,7 @@ static void gsi_set(void *ctx, unsigned n, bool level)
 	if (g->level[gsi] == before)
 		return;
 
-	if (gsi < GSI_ISA)
-		pic_set(g->pic, gsi, g->level[gsi]);
+	pic_set(g->pic, gsi, g->level[gsi]); /* ignores those above its inputs */
 	if (pin == GSI_PIT_PIN)
 		ioapic_set(g->ioapic, pin, g->level[GSI_PIT] || g->level[GSI_PIT_PIN]);
 	else
@@ -58,6 +55,5 @@ struct irq_line gsi_line(struct gsi *g, unsigned gsi)
 
 bool gsi_listens(const struct gsi *g, unsigned gsi)
 {
-	return (gsi < GSI_ISA && pic_listens(g->pic, gsi)) ||
-	       ioapic_listens(g->ioapic, gsi_pin(gsi));
+	return pic_listens(g->pic, gsi) || ioapic_listens(g->ioapic, gsi_pin(gsi));
 }

@@ -10,7 +10,7 @@
 #include "../../lib/steps.h"
 
 /* SET n drives source n % 32 of GSI n / 32, and makes it at first use; X0 IRR of the 8259 pair as
- * 16 bits; X1 input lines of the I/O APIC; X2 does GSI addr listen */
+ * 16 bits; X1 input lines of the I/O APIC; X2 does GSI addr listen; X3 the sink answers val */
 #define IRR       X0, 0
 #define PINS      X1, 0
 #define LISTENS   X2
@@ -69,7 +69,8 @@ static uint64_t gsi_op(struct rig *r, const struct step *s)
 	switch (s->op) {
 	case X0: return f->pic.chip[0].irr | (uint64_t)f->pic.chip[1].irr << 8;
 	case X1: return f->ioapic.line;
-	default: return gsi_listens(&f->gsi, (unsigned)s->addr);
+	case X2: return gsi_listens(&f->gsi, (unsigned)s->addr);
+	default: r->msi_result = (int)s->val; return s->val;
 	}
 }
 
@@ -180,6 +181,17 @@ static void source_set_twice_counts_once(void **state)
 	CHECK(t);
 }
 
+/* A chip drives its wire at every access; a message to nobody is not sent each time. */
+static void unchanged_source_reaches_no_controller(void **state)
+{
+	static const struct step t[] = {
+		RTE(11, 0x803b), {X3, 0, 0}, {SET, SRC(11, 0), 1}, {MSI, 0xfee00000, 0x803b},
+		{SET, SRC(11, 0), 1}, {NOMSI, 0, 0},
+	};
+
+	CHECK(t);
+}
+
 static void shared_level_interrupt_repeats_for_the_other_source(void **state)
 {
 	static const struct step t[] = {
@@ -251,6 +263,7 @@ int main(void)
 		cmocka_unit_test(shared_level_falls_with_its_last_source),
 		cmocka_unit_test(second_source_of_a_high_gsi_is_no_edge),
 		cmocka_unit_test(source_set_twice_counts_once),
+		cmocka_unit_test(unchanged_source_reaches_no_controller),
 		cmocka_unit_test(shared_level_interrupt_repeats_for_the_other_source),
 		cmocka_unit_test(listens_by_either_controller),
 		cmocka_unit_test(gsi_0_listens_at_pin_2),

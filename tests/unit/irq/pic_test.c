@@ -508,6 +508,7 @@ static void fully_nested_slave_interrupts_itself(void **state)
 	static const struct step t[] = {
 		{SET, 12, 1}, {INTA, 0x2c}, {SET, 9, 1}, {INTR, 1}, {INTA, 0x29},
 		{SET, 13, 1}, {INTR, 0}, {SET, 3, 1}, {INTR, 0}, {SET, 1, 1}, {INTR, 1},
+		{INTA, 0x21}, {SET, 8, 1}, {INTR, 0}, {WR, M0, 0x20}, {INTR, 1}, {INTA, 0x28},
 	};
 
 	PC;
@@ -619,6 +620,28 @@ static void wire_is_driven_on_each_change(void **state)
 	RUN(&rig, t);
 }
 
+static void count_drives(void *ctx, unsigned n, bool level)
+{
+	++*(unsigned *)ctx;
+}
+
+/* Each drive may kick a vCPU. */
+static void wire_is_not_driven_without_a_change(void **state)
+{
+	unsigned drives = 0;
+
+	pic_init(&pic, (struct irq_line){.set = count_drives, .ctx = &drives});
+	pic_set(&pic, 4, true);
+	assert_int_equal(drives, 0);
+	pic_master_write(&pic, 1, 1, 0x00, 0);
+	pic_set(&pic, 3, true);
+	pic_master_read(&pic, 0, 1, 0);
+	assert_int_equal(drives, 1);
+	pic_inta(&pic);
+	pic_inta(&pic);
+	assert_int_equal(drives, 2);
+}
+
 static void intr_stays_high_for_a_higher_request(void **state)
 {
 	static const struct step t[] = {
@@ -716,6 +739,7 @@ int main(void)
 		cmocka_unit_test(read_selection_sticks),
 		cmocka_unit_test(linux_masks_before_eoi),
 		cmocka_unit_test(wire_is_driven_on_each_change),
+		cmocka_unit_test(wire_is_not_driven_without_a_change),
 		cmocka_unit_test(intr_stays_high_for_a_higher_request),
 		cmocka_unit_test(listens_unless_masked_or_requested),
 		cmocka_unit_test(no_write_sequence_breaks_it),
