@@ -1,0 +1,353 @@
+/*
+ * vm.c - creation of the VM in the order that costs least [KVM api.rst; measured in bench/]: the VM
+ * while the process has few mappings, then the irqchip, memory, vCPUs; nothing is registered on
+ * KVM's I/O bus before the first vCPU, since the next memory slot would wait for that.
+ */
+#include "vm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <linux/kvm.h>
+
+#include "../clock.h"
+#include "../log.h"
+#include "cpuid.h"
+#include "vcpu.h"
+
+#define VCPU_STACK (256 * KIB)
+
+/* What minnow cannot do without; Linux 5.10 has them all on a host with working KVM. */
+static const struct {
+	int cap;
+	const char *name;
+} needed[] = {
+	{KVM_CAP_SPLIT_IRQCHIP, "KVM_CAP_SPLIT_IRQCHIP"},
+	{KVM_CAP_SIGNAL_MSI, "KVM_CAP_SIGNAL_MSI"},
+	{KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"},
+	{KVM_CAP_X2APIC_API, "KVM_CAP_X2APIC_API"},
+	{KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD"},
+	{KVM_CAP_IRQ_ROUTING, "KVM_CAP_IRQ_ROUTING"},
+};
+
+static int kvm_open(struct vm *vm)
+{
+	vm->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (vm->kvm < 0 && errno == ENOENT)
+		return log_fail(ENOENT, "/dev/kvm does not exist: this host has no KVM, or the "
+		                        "modules kvm_intel or kvm_amd are not loaded");
+	if (vm->kvm < 0 && errno == EACCES)
+		return log_fail(EACCES, "/dev/kvm may not be opened by this user: add the user to "
+		                        "its group (often \"kvm\")");
+	if (vm->kvm < 0)
+		return log_fail(errno, "/dev/kvm cannot be opened: %s", strerror(errno));
+	if (ioctl(vm->kvm, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
+		return log_fail(ENODEV, "/dev/kvm does not answer as KVM API version %d: it is "
+		                        "not KVM, or far too old", KVM_API_VERSION);
+	return 0;
+}
+
+/* On the VM's descriptor: some answers depend on it. */
+static int kvm_check(const struct vm *vm)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(needed); i++)
+		if (ioctl(vm->fd, KVM_CHECK_EXTENSION, needed[i].cap) <= 0)
+			return log_fail(ENOTSUP,
+			                "this host's KVM lacks %s: Linux 5.10 or newer is needed",
+			                needed[i].name);
+	return 0;
+}
+
+static int split_irqchip(const struct vm *vm)
+{
+	struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args = {VM_GSIS}};
+	struct kvm_enable_cap x2apic = {
+		.cap = KVM_CAP_X2APIC_API,
+		.args = {KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK}};
+	uint64_t identity = GPA_KVM_IDENTITY;
+
+	if (ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) < 0 ||
+	    ioctl(vm->fd, KVM_SET_TSS_ADDR, GPA_KVM_TSS) < 0)
+		return log_fail(errno, "KVM refuses the addresses of its own pages: %s",
+		                strerror(errno));
+	if (ioctl(vm->fd, KVM_ENABLE_CAP, &split) < 0)
+		return log_fail(errno, "KVM_CAP_SPLIT_IRQCHIP: %s", strerror(errno));
+	if (ioctl(vm->fd, KVM_ENABLE_CAP, &x2apic) < 0)
+		return log_fail(errno, "KVM_CAP_X2APIC_API: %s", strerror(errno));
+	return 0;
+}
+
+int vm_create(struct vm *vm, const struct vm_conf *c)
+{
+	int err = kvm_open(vm);
+
+	if (err)
+		return err;
+	do
+		vm->fd = ioctl(vm->kvm, KVM_CREATE_VM, 0);
+	while (vm->fd < 0 && errno == EINTR); /* it takes every mm lock, and yields to signals */
+	if (vm->fd < 0)
+		return log_fail(errno, "KVM_CREATE_VM: %s", strerror(errno));
+	vm->cpus = c->cpus;
+	vm->ended = c->ended;
+	vm->ended_ctx = c->ended_ctx;
+	err = kvm_check(vm);
+	return err ? err : split_irqchip(vm);
+}
+
+static int set_slot(const struct vm *vm, unsigned slot, uint64_t gpa, uint64_t size, void *host)
+{
+	struct kvm_userspace_memory_region r = {.slot = slot,
+	                                        .guest_phys_addr = gpa,
+	                                        .memory_size = size,
+	                                        .userspace_addr = (uint64_t)(uintptr_t)host};
+
+	if (size && ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &r) < 0)
+		return log_fail(errno, "KVM refuses %llu MiB of guest memory at %#llx: %s",
+		                (unsigned long long)(size / MIB), (unsigned long long)gpa,
+		                strerror(errno));
+	return 0;
+}
+
+int vm_set_ram(struct vm *vm, const struct ram *ram)
+{
+	int err = set_slot(vm, 0, 0, ram->low, ram->host);
+
+	return err ? err : set_slot(vm, 1, GPA_4G, ram->high, ram->host + ram->low);
+}
+
+/* KVM writes as many entries as it has; E2BIG says that a newer one has more than fit. */
+static int supported_cpuid(const struct vm *vm, struct kvm_cpuid2 *t)
+{
+	t->nent = CPUID_MAX;
+	if (ioctl(vm->kvm, KVM_GET_SUPPORTED_CPUID, t) < 0)
+		return log_fail(errno, "KVM_GET_SUPPORTED_CPUID: %s", strerror(errno));
+	return 0;
+}
+
+int vm_create_vcpus(struct vm *vm, const struct vm_conf *c)
+{
+	static struct {
+		struct kvm_cpuid2 t;
+		struct kvm_cpuid_entry2 room[CPUID_MAX];
+	} cpuid;
+	struct cpuid_conf conf = {.cpus = vm->cpus, .flags = c->cpu_flags};
+	int err = supported_cpuid(vm, &cpuid.t), khz, size, max;
+
+	if (err)
+		return err;
+	size = ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+	if (size < (int)sizeof(struct kvm_run))
+		return log_fail(EINVAL, "KVM_GET_VCPU_MMAP_SIZE gave %d", size);
+	vm->run_size = (size_t)size;
+	max = vm->cpus > 1 ? ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS) : 1;
+	if (max < (int)vm->cpus)
+		return log_fail(E2BIG, "this host's KVM allows %d vCPUs a VM, not %u", max,
+		                vm->cpus);
+	conf.tsc_deadline = ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+	for (unsigned i = 0; i < vm->cpus; i++) {
+		vm->vcpu[i].fd = ioctl(vm->fd, KVM_CREATE_VCPU, i);
+		if (vm->vcpu[i].fd < 0)
+			return log_fail(errno, "KVM_CREATE_VCPU %u: %s", i, strerror(errno));
+		if (i == 0) {
+			khz = ioctl(vm->vcpu[0].fd, KVM_GET_TSC_KHZ, 0);
+			conf.tsc_khz = khz > 0 ? (unsigned)khz : 0;
+			err = cpuid_build(&cpuid.t, &conf);
+		}
+		if (!err)
+			err = vcpu_create(&vm->vcpu[i], vm, i, &cpuid.t);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int vm_set_entry(struct vm *vm, const struct boot_entry *entry)
+{
+	return vcpu_set_entry(&vm->vcpu[0], entry);
+}
+
+/* --- the sink: from the board, its lock held, to KVM --- */
+
+static int sink_msi(void *ctx, uint64_t addr, uint32_t data)
+{
+	const struct vm *vm = ctx;
+	struct kvm_msi msi = {.address_lo = (uint32_t)addr,
+	                      .address_hi = (uint32_t)(addr >> 32),
+	                      .data = data};
+
+	return ioctl(vm->fd, KVM_SIGNAL_MSI, &msi);
+}
+
+/* KVM scans this table for the vectors whose EOI it must report; it has no other use here. */
+static void push_routes(const struct vm *vm)
+{
+	struct {
+		struct kvm_irq_routing t;
+		struct kvm_irq_routing_entry e[VM_GSIS];
+	} r = {.t = {.nr = 0}};
+
+	for (unsigned gsi = 0; gsi < VM_GSIS; gsi++)
+		if (vm->route[gsi].used)
+			r.t.entries[r.t.nr++] = (struct kvm_irq_routing_entry){
+				.gsi = gsi,
+				.type = KVM_IRQ_ROUTING_MSI,
+				.u.msi = {.address_lo = (uint32_t)vm->route[gsi].addr,
+			                  .address_hi = (uint32_t)(vm->route[gsi].addr >> 32),
+			                  .data = vm->route[gsi].data}};
+	if (ioctl(vm->fd, KVM_SET_GSI_ROUTING, &r) < 0)
+		log_guest("KVM_SET_GSI_ROUTING: %s; level interrupts may stop", strerror(errno));
+}
+
+static void sink_route(void *ctx, unsigned gsi, uint64_t addr, uint32_t data)
+{
+	struct vm *vm = ctx;
+
+	if (vm->route[gsi].used && vm->route[gsi].addr == addr && vm->route[gsi].data == data)
+		return;
+	vm->route[gsi].used = true;
+	vm->route[gsi].addr = addr;
+	vm->route[gsi].data = data;
+	push_routes(vm);
+}
+
+static void sink_unroute(void *ctx, unsigned gsi)
+{
+	struct vm *vm = ctx;
+
+	if (!vm->route[gsi].used)
+		return;
+	vm->route[gsi].used = false;
+	push_routes(vm);
+}
+
+static void sink_intr(void *ctx, bool level)
+{
+	struct vm *vm = ctx;
+
+	atomic_store(&vm->intr, level);
+	if (level)
+		vcpu_kick(&vm->vcpu[0]);
+}
+
+void vm_sink(struct vm *vm, struct irq_sink *sink)
+{
+	*sink = (struct irq_sink){.ctx = vm,
+	                          .msi = sink_msi,
+	                          .route = sink_route,
+	                          .unroute = sink_unroute,
+	                          .intr = sink_intr};
+}
+
+/* --- threads --- */
+
+static void futex_wake(_Atomic uint32_t *word)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+}
+
+int vm_start_threads(struct vm *vm, struct board *board, int (*confine)(void))
+{
+	pthread_attr_t attr;
+	int err = vcpu_init_kick();
+
+	if (err)
+		return err;
+	vm->board = board;
+	vm->confine = confine;
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, VCPU_STACK);
+	for (unsigned i = 0; i < vm->cpus; i++) {
+		err = pthread_create(&vm->vcpu[i].thread, &attr, vcpu_main, &vm->vcpu[i]);
+		if (err) {
+			vm->started = i;
+			return log_fail(err, "vCPU thread %u cannot be created: %s", i,
+			                strerror(err));
+		}
+		vm->started = i + 1;
+	}
+	return 0;
+}
+
+void vm_resume(struct vm *vm)
+{
+	uint32_t parked = VM_GATE_PARKED;
+
+	/* A VM that was told to stop stays stopped. */
+	if (atomic_compare_exchange_strong(&vm->gate, &parked, VM_GATE_OPEN))
+		futex_wake(&vm->gate);
+}
+
+static void kick_all(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->started; i++)
+		vcpu_kick(&vm->vcpu[i]);
+}
+
+void vm_pause(struct vm *vm)
+{
+	uint32_t open = VM_GATE_OPEN, n;
+
+	if (atomic_compare_exchange_strong(&vm->gate, &open, VM_GATE_PARKED))
+		kick_all(vm);
+	while ((n = atomic_load(&vm->parked)) < vm->started)
+		syscall(SYS_futex, &vm->parked, FUTEX_WAIT_PRIVATE, n, NULL, NULL, 0);
+}
+
+void vm_end(struct vm *vm, enum vm_end end, int detail)
+{
+	int running = VM_RUNNING;
+
+	if (atomic_compare_exchange_strong(&vm->end, &running, (int)end | detail << 8))
+		vm->ended(vm->ended_ctx);
+}
+
+enum vm_end vm_ended(const struct vm *vm, int *detail)
+{
+	int end = atomic_load(&vm->end);
+
+	*detail = end >> 8;
+	return end & 0xff;
+}
+
+bool vm_join(struct vm *vm)
+{
+	struct timespec until;
+	bool all = true;
+
+	atomic_store(&vm->gate, VM_GATE_STOP);
+	futex_wake(&vm->gate);
+	kick_all(vm);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec++;
+	for (unsigned i = 0; i < vm->started; i++)
+		if (pthread_timedjoin_np(vm->vcpu[i].thread, NULL, &until))
+			all = false;
+	return all;
+}
+
+const char *vm_exit_name(unsigned reason)
+{
+	static const char *const name[] = {
+		[KVM_EXIT_UNKNOWN] = "unknown",
+		[KVM_EXIT_IO] = "io",
+		[KVM_EXIT_DEBUG] = "debug",
+		[KVM_EXIT_HLT] = "hlt",
+		[KVM_EXIT_MMIO] = "mmio",
+		[KVM_EXIT_IRQ_WINDOW_OPEN] = "irq_window",
+		[KVM_EXIT_SHUTDOWN] = "shutdown",
+		[KVM_EXIT_FAIL_ENTRY] = "fail_entry",
+		[KVM_EXIT_INTR] = "intr",
+		[KVM_EXIT_INTERNAL_ERROR] = "internal_error",
+		[KVM_EXIT_SYSTEM_EVENT] = "system_event",
+		[KVM_EXIT_IOAPIC_EOI] = "ioapic_eoi",
+	};
+
+	return reason < ARRAY_SIZE(name) ? name[reason] : NULL;
+}

@@ -1,0 +1,106 @@
+/*
+ * vm.h - one virtual machine in KVM: its file descriptors, memory slots, vCPUs, and the interrupt
+ * sink of the board. Only kvm/ knows <linux/kvm.h>.
+ */
+#pragma once
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "../boot/boot.h"
+#include "../pc/board.h"
+
+#define VCPU_EXITS 64u /* exit reasons counted one by one */
+#define VM_GSIS    48u /* 24 pins, and 24 for the old messages of level pins in service */
+
+/* How a run ended; the first cause wins. */
+enum vm_end {
+	VM_RUNNING,
+	VM_POWEROFF,    /* S5 */
+	VM_RESET,       /* any of the reset paths */
+	VM_CRASH,       /* triple fault */
+	VM_UNSUPPORTED, /* KVM cannot run what the guest did */
+	VM_HOST_FAILED, /* a KVM call failed */
+	VM_QUIT,        /* test device, with a status of its own */
+	VM_USER,        /* Ctrl-A x */
+	VM_SIGNAL,      /* SIGTERM and kin, with the signal's number */
+};
+
+struct kvm_run;
+struct vm;
+
+struct vcpu {
+	unsigned id;
+	int fd;
+	struct kvm_run *run;
+	struct vm *vm;
+	pthread_t thread;
+	uint64_t entered_ns;           /* first KVM_RUN; 0 before */
+	uint64_t exits[VCPU_EXITS];    /* by KVM_EXIT_* */
+	uint64_t kicks;                /* KVM_RUN interrupted */
+};
+
+/* What vCPUs do at the gate before each entry. */
+enum vm_gate { VM_GATE_PARKED, VM_GATE_OPEN, VM_GATE_STOP };
+
+struct vm {
+	int kvm, fd;
+	size_t run_size;
+	unsigned cpus;
+	struct board *board;
+	struct vcpu vcpu[MAX_CPUS];
+	_Atomic uint32_t gate;   /* enum vm_gate; a futex */
+	_Atomic uint32_t parked; /* vCPUs waiting at the gate; a futex */
+	atomic_bool intr;        /* the 8259's INTR, for vCPU 0 */
+	_Atomic int end;         /* enum vm_end, and the detail above its low byte */
+	void (*ended)(void *ctx); /* called once, by the thread that ended the run */
+	void *ended_ctx;
+	int (*confine)(void);
+	unsigned started; /* threads that exist */
+	struct {
+		bool used;
+		uint32_t data;
+		uint64_t addr;
+	} route[VM_GSIS]; /* under the board lock */
+};
+
+struct vm_conf {
+	unsigned cpus;
+	const char *cpu_flags; /* "+svm,-x2apic" over what KVM offers; NULL = as it is */
+	void (*ended)(void *ctx);
+	void *ended_ctx;
+};
+
+/*
+ * Opens /dev/kvm, checks that it can do what minnow needs, creates the VM with a split irqchip.
+ * Call it while the process has few mappings. 0, or -errno with the missing part named.
+ */
+int vm_create(struct vm *vm, const struct vm_conf *c);
+/* Gives the VM its memory. Once, after vm_create(). 0 or -errno, logged. */
+int vm_set_ram(struct vm *vm, const struct ram *ram);
+/* Creates the vCPUs with their CPUID and MSRs. After vm_set_ram(). 0 or -errno, logged. */
+int vm_create_vcpus(struct vm *vm, const struct vm_conf *c);
+/* The board's way to the vCPUs; `vm` is the ctx. */
+void vm_sink(struct vm *vm, struct irq_sink *sink);
+/* vCPU 0 will start at `entry`. 0 or -errno, logged. */
+int vm_set_entry(struct vm *vm, const struct boot_entry *entry);
+
+/*
+ * Creates the vCPU threads; each calls `confine` (NULL: none), then waits at the gate. 0 or -errno,
+ * logged. `board` must be initialised.
+ */
+int vm_start_threads(struct vm *vm, struct board *board, int (*confine)(void));
+/* Opens the gate: the guest runs. */
+void vm_resume(struct vm *vm);
+/*
+ * Closes the gate and waits until every vCPU is parked with its I/O completed, so that KVM's state
+ * can be read. Not from a vCPU thread.
+ */
+void vm_pause(struct vm *vm);
+/* Ends the run with the first cause given; later calls change nothing. From any thread. */
+void vm_end(struct vm *vm, enum vm_end end, int detail);
+/* Why the run ended; *detail: VM_QUIT's status, VM_SIGNAL's signal. */
+enum vm_end vm_ended(const struct vm *vm, int *detail);
+/* Stops and joins the vCPU threads; false if one did not come back within a second. */
+bool vm_join(struct vm *vm);
+/* "io", "mmio", ...; NULL for reasons without a name here. */
+const char *vm_exit_name(unsigned reason);
