@@ -1,0 +1,168 @@
+/*
+ * loop.c - the event loop. Timer and eventfd are edge-triggered and never read: a fresh expiry or
+ * write is a fresh edge, which saves a system call at each wake-up.
+ */
+#include "loop.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "log.h"
+
+enum ev { EV_TIMER, EV_WAKE, EV_SIGNAL, EV_IN, EV_OUT, EV_N };
+
+static int watch(const struct loop *l, int fd, enum ev ev, uint32_t events)
+{
+	struct epoll_event e = {.events = events, .data.u64 = ev};
+
+	return epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &e) < 0 ? -errno : 0;
+}
+
+int loop_init(struct loop *l, struct board *b, struct console *c,
+              void (*ask_end)(void *ctx, int signal), void *ctx)
+{
+	static const int taken[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE};
+	sigset_t set;
+
+	l->board = b;
+	l->console = c;
+	l->ask_end = ask_end;
+	l->ctx = ctx;
+	sigemptyset(&set);
+	for (unsigned i = 0; i < ARRAY_SIZE(taken); i++)
+		sigaddset(&set, taken[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	l->epoll = epoll_create1(EPOLL_CLOEXEC);
+	l->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	l->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	l->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (l->epoll < 0 || l->timer < 0 || l->wake < 0 || l->signals < 0 ||
+	    watch(l, l->timer, EV_TIMER, EPOLLIN | EPOLLET) ||
+	    watch(l, l->wake, EV_WAKE, EPOLLIN | EPOLLET) ||
+	    watch(l, l->signals, EV_SIGNAL, EPOLLIN))
+		return log_fail(errno, "the event loop cannot be set up: %s", strerror(errno));
+	/* Files and /dev/null are refused (EPERM): they are always ready. */
+	c->in_watch = c->in_watch && !watch(l, c->in, EV_IN, EPOLLIN | EPOLLET);
+	return 0;
+}
+
+void loop_wake(struct loop *l)
+{
+	const uint64_t one = 1;
+
+	if (write(l->wake, &one, sizeof(one)) < 0)
+		return; /* EAGAIN: 2^64 wake-ups are pending already */
+}
+
+void loop_stop(struct loop *l)
+{
+	l->stop = true;
+	loop_wake(l);
+}
+
+void loop_arm(struct loop *l, uint64_t deadline)
+{
+	struct itimerspec t = {0};
+
+	if (deadline != NEVER) {
+		deadline = MAX(deadline, 1u); /* 0 would disarm */
+		t.it_value.tv_sec = (time_t)(deadline / NSEC);
+		t.it_value.tv_nsec = (long)(deadline % NSEC);
+	}
+	timerfd_settime(l->timer, TFD_TIMER_ABSTIME, &t, NULL);
+}
+
+/* Guest to stdout: what is due, until the reader would block. */
+static void output(struct loop *l, bool all)
+{
+	struct console *c = l->console;
+	const uint8_t *p;
+	size_t n, done;
+
+	while (c->out_ready && (n = board_tx_peek(l->board, &p, all, clock_now()))) {
+		done = console_write(c, p, n);
+		if (done)
+			board_tx_done(l->board, done, clock_now());
+		all = true; /* what came meanwhile goes along */
+	}
+	if (!c->out_ready && c->out_watch) /* watched from the first time that it would block */
+		if (watch(l, c->out, EV_OUT, EPOLLOUT | EPOLLET) == -EPERM)
+			c->out_ready = true;
+}
+
+/* stdin to guest: until the FIFO is full or nothing is left. */
+static void input(struct loop *l)
+{
+	struct console *c = l->console;
+	size_t n;
+
+	for (;;) {
+		if (console_fill(c) == CONSOLE_QUIT) {
+			l->ask_end(l->ctx, 0);
+			return;
+		}
+		if (!c->len)
+			return;
+		n = board_rx(l->board, c->buf + c->off, c->len, clock_now());
+		c->off += n;
+		c->len -= n;
+		if (c->len)
+			return; /* the board wakes the loop when there is room */
+	}
+}
+
+static void signals(struct loop *l)
+{
+	struct signalfd_siginfo si;
+
+	while (read(l->signals, &si, sizeof(si)) == sizeof(si))
+		if (si.ssi_signo != SIGPIPE)
+			l->ask_end(l->ctx, (int)si.ssi_signo);
+}
+
+void loop_run(struct loop *l)
+{
+	struct epoll_event e[EV_N];
+
+	input(l); /* a file or /dev/null gives no event */
+	while (!l->stop) {
+		int n = epoll_wait(l->epoll, e, EV_N, -1);
+
+		l->wakeups++;
+		for (int i = 0; i < n; i++)
+			switch ((enum ev)e[i].data.u64) {
+			case EV_TIMER:
+			case EV_WAKE:
+			case EV_N: break;
+			case EV_SIGNAL: signals(l); break;
+			case EV_IN: l->console->in_ready = true; break;
+			case EV_OUT: l->console->out_ready = true; break;
+			}
+		board_tick(l->board, clock_now());
+		output(l, false);
+		input(l);
+	}
+}
+
+void loop_flush(struct loop *l)
+{
+	struct console *c = l->console;
+	const uint8_t *p;
+	size_t n;
+
+	while ((n = board_tx_peek(l->board, &p, true, clock_now()))) {
+		size_t done = console_write(c, p, n);
+
+		if (done)
+			board_tx_done(l->board, done, clock_now());
+		else if (!console_wait_out(c, (int)(UART_STALL_NS / 1000000)))
+			return;
+	}
+}
