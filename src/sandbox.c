@@ -1,0 +1,85 @@
+/*
+ * sandbox.c - capabilities by libcap-ng, system calls by filters that were compiled at build time,
+ * and the handler that names a forbidden call.
+ */
+#include "sandbox.h"
+
+#include <cap-ng.h>
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+
+#include "loop_filter.h"
+#include "vcpu_filter.h"
+#include "vcpu_test_filter.h"
+
+#include "log.h"
+
+static void (*on_violation)(void);
+
+void sandbox_close_inherited(void)
+{
+	syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0); /* older than 5.9: they stay open */
+}
+
+int sandbox_drop(void)
+{
+	capng_clear(CAPNG_SELECT_ALL);
+	/* Without CAP_SETPCAP the bounding set cannot shrink, and does not matter: no_new_privs. */
+	if (capng_apply(CAPNG_SELECT_CAPS) < 0 ||
+	    capng_have_capabilities(CAPNG_SELECT_CAPS) > CAPNG_NONE)
+		return log_fail(EPERM, "the process cannot give up its capabilities");
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return log_fail(errno, "no_new_privs: %s", strerror(errno));
+	return 0;
+}
+
+static int load(const struct sock_filter *f, size_t n)
+{
+	const struct sock_fprog prog = {.len = (unsigned short)n, .filter = (void *)f};
+
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) < 0)
+		return log_fail(errno, "the seccomp filter cannot be loaded: %s (CONFIG_SECCOMP_FILTER "
+		                       "is needed)", strerror(errno));
+	return 0;
+}
+
+int sandbox_vcpu(void)
+{
+	return load(vcpu_filter, ARRAY_SIZE(vcpu_filter));
+}
+
+int sandbox_vcpu_test(void)
+{
+	return load(vcpu_test_filter, ARRAY_SIZE(vcpu_test_filter));
+}
+
+int sandbox_loop(void)
+{
+	return load(loop_filter, ARRAY_SIZE(loop_filter));
+}
+
+static void violation(int sig, siginfo_t *si, void *context)
+{
+	on_violation();
+	log_err("thread %d made system call %d, which its policy forbids; please report this",
+	        (int)syscall(SYS_gettid), si->si_syscall);
+	_exit(SANDBOX_STATUS);
+}
+
+int sandbox_on_violation(void (*restore)(void))
+{
+	struct sigaction sa = {.sa_sigaction = violation, .sa_flags = SA_SIGINFO};
+
+	on_violation = restore;
+	if (sigaction(SIGSYS, &sa, NULL) < 0)
+		return log_fail(errno, "sigaction: %s", strerror(errno));
+	return 0;
+}

@@ -1,0 +1,24 @@
+/*
+ * sandbox.h - how the process gives up what it does not need. Order: open everything,
+ * sandbox_drop(), vCPU threads (each sandbox_vcpu() first), sandbox_loop(), then the guest.
+ */
+#pragma once
+#include "util.h"
+
+/* Closes what the parent left open beyond stderr. Before anything is opened. */
+void sandbox_close_inherited(void);
+/*
+ * No capability, none to be had again, no core dump, no ptrace by others; threads made later
+ * inherit it. 0 or -errno, logged.
+ */
+int sandbox_drop(void);
+/* The seccomp filters of seccomp/vcpu.policy and loop.policy, for the calling thread. */
+int sandbox_vcpu(void);
+int sandbox_vcpu_test(void); /* with seccomp/testdev.policy, for --test-device */
+int sandbox_loop(void);
+/*
+ * A forbidden system call ends the process with SANDBOX_STATUS after one sentence; `restore` is
+ * called first, in the signal handler. 0 or -errno, logged.
+ */
+#define SANDBOX_STATUS 159 /* 128 + SIGSYS */
+int sandbox_on_violation(void (*restore)(void));
