@@ -1,0 +1,191 @@
+/* opts.c - the command line: one table of options, each taken once, each value checked here. */
+#include "opts.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+
+#define DEFAULT_CMDLINE "console=ttyS0 reboot=k panic=-1"
+#define DEFAULT_MEM     (256 * MIB)
+
+const char opts_help[] =
+	"minnow runs a virtual machine on Linux KVM.\n"
+	"\n"
+	"  minnow run [OPTIONS] KERNEL\n"
+	"\n"
+	"KERNEL is a bzImage, an ELF vmlinux, or a multiboot image. The console is stdin and\n"
+	"stdout; on a terminal Ctrl-A x ends the machine, Ctrl-A a sends a Ctrl-A.\n"
+	"\n"
+	"  --kernel FILE       the kernel, instead of the argument\n"
+	"  --initrd FILE       initial RAM disk\n"
+	"  --cmdline STRING    kernel command line  [" DEFAULT_CMDLINE "]\n"
+	"  --cpus N            virtual CPUs, 1 to 32  [1]\n"
+	"  --mem SIZE          memory: 512M, 4G; a bare number is MiB  [256M]\n"
+	"  --pages KIND        back memory by thp or 2m (hugetlb) pages  [the host's default]\n"
+	"  --entry KIND        how to enter an ELF kernel: auto, linux64, pvh  [auto]\n"
+	"  --cpu-flags LIST    CPU features to add or take, such as -x2apic,+svm\n"
+	"  --no-seed           give the guest no random seed: for runs that must repeat\n"
+	"  --timeline FILE     write times, exits, CPU time and memory of the run as JSON\n"
+	"  --trace             print every device access on stderr, as test steps\n"
+	"  --test-device       add the ports that kvm-unit-tests expects\n"
+	"  --help, --version\n"
+	"\n"
+	"Exit status: 0 the guest powered off or rebooted, or Ctrl-A x; 1 the host failed;\n"
+	"2 bad usage, or a file that cannot be used; 3 the guest crashed (triple fault);\n"
+	"4 this host's KVM cannot run the guest; 128+N ended by signal N.\n"
+	"Manual: minnow(1). Example: minnow run --mem 512M --initrd initrd.img vmlinuz\n";
+
+enum opt {
+	OPT_KERNEL, OPT_INITRD, OPT_CMDLINE, OPT_CPUS, OPT_MEM, OPT_PAGES, OPT_ENTRY, OPT_CPU_FLAGS,
+	OPT_NO_SEED, OPT_TIMELINE, OPT_TRACE, OPT_TEST_DEVICE, OPT_N,
+};
+
+static const struct {
+	const char *name;
+	bool value;
+} option[] = {
+	[OPT_KERNEL] = {"--kernel", true},     [OPT_INITRD] = {"--initrd", true},
+	[OPT_CMDLINE] = {"--cmdline", true},   [OPT_CPUS] = {"--cpus", true},
+	[OPT_MEM] = {"--mem", true},           [OPT_PAGES] = {"--pages", true},
+	[OPT_ENTRY] = {"--entry", true},       [OPT_CPU_FLAGS] = {"--cpu-flags", true},
+	[OPT_NO_SEED] = {"--no-seed", false},  [OPT_TIMELINE] = {"--timeline", true},
+	[OPT_TRACE] = {"--trace", false},      [OPT_TEST_DEVICE] = {"--test-device", false},
+};
+_Static_assert(ARRAY_SIZE(option) == OPT_N, "a row for every option");
+
+static int parse_cpus(const char *s, unsigned *cpus)
+{
+	char *end;
+	long n;
+
+	errno = 0;
+	n = strtol(s, &end, 10);
+	if (errno || end == s || *end || n < 1 || n > (long)MAX_CPUS)
+		return log_fail(EINVAL, "--cpus %s: give a number from 1 to %u", s, MAX_CPUS);
+	*cpus = (unsigned)n;
+	return 0;
+}
+
+static int parse_mem(const char *s, uint64_t *mem)
+{
+	unsigned long long n;
+	uint64_t unit = MIB;
+	char *end;
+
+	errno = 0;
+	n = strtoull(s, &end, 10);
+	if (*s < '0' || *s > '9' || errno)
+		return log_fail(EINVAL, "--mem %s: give a size such as 512M or 4G", s);
+	if (*end == 'G' || *end == 'g')
+		unit = GIB;
+	if (*end && strchr("MmGg", *end))
+		end++;
+	if (*end)
+		return log_fail(EINVAL, "--mem %s: give a size such as 512M or 4G", s);
+	if (n > RAM_MAX / unit || n * unit < RAM_MIN)
+		return log_fail(EINVAL, "--mem %s: give a size from %lluM to %lluG", s,
+		                RAM_MIN / MIB, RAM_MAX / GIB);
+	if (n * unit % (2 * MIB))
+		return log_fail(EINVAL, "--mem %s: give a multiple of 2M", s);
+	*mem = n * unit;
+	return 0;
+}
+
+/* Index of `s` in the list; -EINVAL with the choices logged. */
+static int parse_choice(const char *opt, const char *s, const char *const *list, const char *text)
+{
+	for (int i = 0; list[i]; i++)
+		if (!strcmp(list[i], s))
+			return i;
+	return log_fail(EINVAL, "%s %s: give %s", opt, s, text);
+}
+
+static int set_option(struct opts *o, enum opt opt, const char *val)
+{
+	static const char *const pages[] = {"default", "thp", "2m", NULL};
+	static const char *const entry[] = {"auto", "linux64", "pvh", NULL};
+	int n = 0;
+
+	switch (opt) {
+	case OPT_KERNEL: o->boot.kernel = val; break;
+	case OPT_INITRD: o->boot.initrd = val; break;
+	case OPT_CMDLINE: o->boot.cmdline = val; break;
+	case OPT_CPUS: return parse_cpus(val, &o->boot.cpus);
+	case OPT_MEM: return parse_mem(val, &o->mem);
+	case OPT_PAGES:
+		n = parse_choice("--pages", val, pages, "default, thp or 2m");
+		o->pages = (enum ram_pages)n;
+		break;
+	case OPT_ENTRY:
+		n = parse_choice("--entry", val, entry, "auto, linux64 or pvh");
+		o->boot.entry = (enum boot_entry_choice)n;
+		break;
+	case OPT_CPU_FLAGS: o->cpu_flags = val; break;
+	case OPT_NO_SEED: o->boot.rng_seed = false; break;
+	case OPT_TIMELINE: o->timeline = val; break;
+	case OPT_TRACE: o->trace = true; break;
+	case OPT_TEST_DEVICE: o->test_device = true; break;
+	case OPT_N: break;
+	}
+	return n < 0 ? n : 0;
+}
+
+/* --name=value, --name value, --name */
+static int parse_option(struct opts *o, bool *seen, char **argv, int *i)
+{
+	const char *arg = argv[*i], *eq = strchr(arg, '=');
+	size_t len = eq ? (size_t)(eq - arg) : strlen(arg);
+	const char *val = NULL;
+	unsigned opt;
+
+	for (opt = 0; opt < OPT_N; opt++)
+		if (strlen(option[opt].name) == len && !memcmp(option[opt].name, arg, len))
+			break;
+	if (opt == OPT_N)
+		return log_fail(EINVAL, "unknown option %.*s; see minnow --help", (int)len, arg);
+	if (seen[opt])
+		return log_fail(EINVAL, "%s is given twice", option[opt].name);
+	seen[opt] = true;
+	if (eq && !option[opt].value)
+		return log_fail(EINVAL, "%s takes no value", option[opt].name);
+	if (option[opt].value && !(val = eq ? eq + 1 : argv[++*i]))
+		return log_fail(EINVAL, "%s needs a value", option[opt].name);
+	return set_option(o, opt, val);
+}
+
+int opts_parse(struct opts *o, int argc, char **argv)
+{
+	bool seen[OPT_N] = {false};
+	int err = 0;
+
+	*o = (struct opts){.command = COMMAND_RUN,
+	                   .mem = DEFAULT_MEM,
+	                   .boot = {.cmdline = DEFAULT_CMDLINE, .cpus = 1, .rng_seed = true}};
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
+			o->command = COMMAND_HELP;
+		if (!strcmp(argv[i], "--version") || !strcmp(argv[i], "-V"))
+			o->command = COMMAND_VERSION;
+	}
+	if (o->command != COMMAND_RUN)
+		return 0;
+	if (argc < 2)
+		return log_fail(EINVAL, "no command; try: minnow run KERNEL, or minnow --help");
+	if (strcmp(argv[1], "run"))
+		return log_fail(EINVAL, "unknown command %s; see minnow --help", argv[1]);
+	for (int i = 2; i < argc && !err; i++) {
+		if (argv[i][0] == '-') {
+			err = parse_option(o, seen, argv, &i);
+		} else if (seen[OPT_KERNEL]) {
+			return log_fail(EINVAL, "a second kernel is given: %s", argv[i]);
+		} else {
+			seen[OPT_KERNEL] = true;
+			o->boot.kernel = argv[i];
+		}
+	}
+	if (!err && !o->boot.kernel)
+		return log_fail(EINVAL, "no kernel is given; try: minnow run KERNEL");
+	return err;
+}

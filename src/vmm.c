@@ -1,0 +1,289 @@
+/*
+ * vmm.c - the monitor from main() to its exit status: one sequence that reads as the boot order.
+ * The only file that ends the process.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "kvm/vm.h"
+#include "log.h"
+#include "loop.h"
+#include "opts.h"
+#include "sandbox.h"
+#include "timeline.h"
+
+/* Everything there is, by value: ownership is this struct. */
+static struct vmm {
+	struct opts opts;
+	struct timeline timeline;
+	struct ram ram;
+	struct vm vm;
+	struct board board;
+	struct board_host host;
+	struct console console;
+	struct loop loop;
+	int timeline_fd;
+	uint8_t test_mmio[TEST_MMIO_SIZE];
+} vmm = {.timeline_fd = -1};
+
+/* --- what the board asks of the world; its lock is held --- */
+
+static void host_arm(void *ctx, uint64_t deadline)
+{
+	loop_arm(&vmm.loop, deadline);
+}
+
+static void host_wake(void *ctx)
+{
+	loop_wake(&vmm.loop);
+}
+
+static void host_power(void *ctx, enum power_event ev)
+{
+	vm_end(&vmm.vm, ev == POWER_OFF ? VM_POWEROFF : VM_RESET, 0);
+}
+
+static void host_mark(void *ctx, uint8_t val, uint64_t now)
+{
+	timeline_mark(&vmm.timeline, val, now);
+}
+
+static void host_quit(void *ctx, uint8_t status)
+{
+	vm_end(&vmm.vm, VM_QUIT, status);
+}
+
+/* kvm-unit-tests wants the next access to fault in the host: dropping the page does that. */
+static void host_flush_page(void *ctx, uint64_t gpa)
+{
+	void *page = ram_at(&vmm.ram, gpa, 4096);
+
+	if (page) {
+		mprotect(page, 4096, PROT_NONE);
+		mprotect(page, 4096, PROT_READ | PROT_WRITE);
+	}
+}
+
+/* One line an access, in the format of the tests' step tables. */
+static void host_trace(void *ctx, const char *op, uint64_t addr, unsigned size, uint64_t val,
+                       uint64_t now)
+{
+	static uint64_t start, last; /* under the board lock */
+	const char *width = size == 1 ? "" : size == 2 ? "2" : size == 4 ? "4" : "8";
+	char line[128];
+	int n = 0;
+
+	start = start ? start : now;
+	if (now != last)
+		n = snprintf(line, sizeof(line), "{AT, 0, %llu}, ", (unsigned long long)(now - start));
+	last = now;
+	n += snprintf(line + n, sizeof(line) - (size_t)n, "{%s%s, %#llx, %#llx},\n", op, width,
+	              (unsigned long long)addr, (unsigned long long)val);
+	if (write(STDERR_FILENO, line, (size_t)n) < 0)
+		return; /* nobody reads it */
+}
+
+static void run_ended(void *ctx)
+{
+	loop_stop(&vmm.loop);
+}
+
+static void ask_end(void *ctx, int sig)
+{
+	vm_end(&vmm.vm, sig ? VM_SIGNAL : VM_USER, sig);
+}
+
+/* --- the terminal comes back on every way out but SIGKILL --- */
+
+static void restore_console(void)
+{
+	console_restore(&vmm.console);
+}
+
+static void on_fatal(int sig)
+{
+	restore_console(); /* then the default action, since the handler was for one shot */
+	raise(sig);
+}
+
+static void catch_fatal(void)
+{
+	static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+	struct sigaction sa = {.sa_handler = on_fatal, .sa_flags = SA_RESETHAND};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(fatal); i++)
+		sigaction(fatal[i], &sa, NULL);
+}
+
+/* --- the sequence --- */
+
+static int create_machine(void)
+{
+	const struct opts *o = &vmm.opts;
+	const struct vm_conf conf = {
+		.cpus = o->boot.cpus, .cpu_flags = o->cpu_flags, .ended = run_ended};
+	int err;
+
+	err = vm_create(&vmm.vm, &conf);
+	if (err)
+		return err;
+	timeline_reach(&vmm.timeline, PHASE_VM);
+	err = ram_map(&vmm.ram, o->mem, o->pages);
+	if (!err)
+		err = vm_set_ram(&vmm.vm, &vmm.ram);
+	if (err)
+		return err;
+	timeline_reach(&vmm.timeline, PHASE_RAM);
+	err = vm_create_vcpus(&vmm.vm, &conf);
+	timeline_reach(&vmm.timeline, PHASE_VCPU);
+	return err;
+}
+
+static void init_board(void)
+{
+	const struct opts *o = &vmm.opts;
+	struct board_conf conf = {.low_ram = vmm.ram.low,
+	                          .high_ram = vmm.ram.high,
+	                          .cpus = o->boot.cpus,
+	                          .test_device = o->test_device,
+	                          .test_mmio = vmm.test_mmio};
+	struct timespec utc;
+
+	vmm.host = (struct board_host){.arm = host_arm,
+	                               .wake = host_wake,
+	                               .power = host_power,
+	                               .mark = host_mark,
+	                               .quit = host_quit,
+	                               .flush_page = host_flush_page,
+	                               .trace = o->trace ? host_trace : NULL};
+	vm_sink(&vmm.vm, &vmm.host.sink);
+	clock_gettime(CLOCK_REALTIME, &utc);
+	conf.utc_ns = (int64_t)utc.tv_sec * (int64_t)NSEC + utc.tv_nsec;
+	board_init(&vmm.board, &conf, &vmm.host, clock_now());
+}
+
+static int open_users_face(void)
+{
+	const char *path = vmm.opts.timeline;
+	int err;
+
+	if (path) {
+		vmm.timeline_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+		if (vmm.timeline_fd < 0)
+			return log_fail(errno, "--timeline %s: %s", path, strerror(errno));
+	}
+	err = console_open(&vmm.console);
+	if (vmm.console.raw)
+		catch_fatal();
+	return err ? err : loop_init(&vmm.loop, &vmm.board, &vmm.console, ask_end, NULL);
+}
+
+/* Lock-down has one order: nothing is opened after it, and the guest runs only behind it. */
+static int confine(void)
+{
+	int err = sandbox_on_violation(restore_console);
+
+	if (!err)
+		err = sandbox_drop();
+	if (!err)
+		err = vm_start_threads(&vmm.vm, &vmm.board,
+		                       vmm.opts.test_device ? sandbox_vcpu_test : sandbox_vcpu);
+	if (!err)
+		err = sandbox_loop();
+	timeline_reach(&vmm.timeline, PHASE_CONFINED);
+	return err;
+}
+
+static int status_of(enum vm_end end, int detail, const char **name)
+{
+	static const struct {
+		const char *name;
+		int status;
+	} way[] = {
+		[VM_RUNNING] = {"running", STATUS_HOST},
+		[VM_POWEROFF] = {"poweroff", STATUS_OK},
+		[VM_RESET] = {"reset", STATUS_OK},
+		[VM_CRASH] = {"crash", STATUS_CRASH},
+		[VM_UNSUPPORTED] = {"unsupported", STATUS_UNSUPPORTED},
+		[VM_HOST_FAILED] = {"host_failed", STATUS_HOST},
+		[VM_QUIT] = {"test_device", STATUS_OK},
+		[VM_USER] = {"user", STATUS_OK},
+		[VM_SIGNAL] = {"signal", 128},
+	};
+
+	*name = way[end].name;
+	return way[end].status + detail;
+}
+
+static int vmm_finish(void)
+{
+	const char *name;
+	int detail;
+	enum vm_end end = vm_ended(&vmm.vm, &detail);
+	int status = status_of(end, detail, &name);
+
+	vm_join(&vmm.vm);
+	timeline_reach(&vmm.timeline, PHASE_EXIT);
+	loop_flush(&vmm.loop);
+	restore_console();
+	vmm.timeline.at[PHASE_ENTRY] = vmm.vm.vcpu[0].entered_ns;
+	if (vmm.timeline_fd >= 0 && timeline_write(&vmm.timeline, vmm.timeline_fd, &vmm.vm, name,
+	                                           status, vmm.loop.wakeups))
+		log_err("--timeline %s: could not be written", vmm.opts.timeline);
+	return status;
+}
+
+static int vmm_run(void)
+{
+	struct boot_entry entry;
+	int err;
+
+	sandbox_close_inherited();
+	err = create_machine();
+	if (err)
+		return err == -EINVAL ? STATUS_USAGE : STATUS_HOST;
+	if (boot_load(&vmm.opts.boot, &vmm.ram, &entry))
+		return STATUS_USAGE;
+	timeline_reach(&vmm.timeline, PHASE_KERNEL);
+	init_board();
+	err = vm_set_entry(&vmm.vm, &entry);
+	if (!err)
+		err = open_users_face();
+	if (!err)
+		err = confine();
+	if (err) {
+		restore_console();
+		return STATUS_HOST;
+	}
+	vm_resume(&vmm.vm);
+	loop_run(&vmm.loop);
+	return vmm_finish();
+}
+
+static int print(const char *text)
+{
+	size_t len = strlen(text);
+
+	return write(STDOUT_FILENO, text, len) == (ssize_t)len ? STATUS_OK : STATUS_HOST;
+}
+
+int main(int argc, char **argv)
+{
+	int status = STATUS_USAGE;
+
+	timeline_start(&vmm.timeline);
+	if (opts_parse(&vmm.opts, argc, argv) == 0)
+		switch (vmm.opts.command) {
+		case COMMAND_HELP: status = print(opts_help); break;
+		case COMMAND_VERSION: status = print("minnow " MINNOW_VERSION "\n"); break;
+		case COMMAND_RUN: status = vmm_run(); break;
+		}
+	_exit(status); /* no thread is joined twice, no memory is unmapped page by page */
+}
