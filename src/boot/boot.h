@@ -16,7 +16,7 @@ struct boot_conf {
 	bool rng_seed; /* put a seed in setup_data; off for runs that must repeat */
 };
 
-enum boot_mode { BOOT_MODE_REAL, BOOT_MODE_PROT32, BOOT_MODE_LONG64 };
+enum boot_mode { BOOT_MODE_PROT32, BOOT_MODE_LONG64 };
 
 /* The first vCPU's state at entry; kvm/vcpu.c turns it into registers. */
 struct boot_entry {
