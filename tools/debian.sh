@@ -1,6 +1,6 @@
-# Sourced by the tools that take packages from another Debian suite than the one this machine runs.
-# The system's own apt state is only read: lists, caches and source entries for a suite live in the
-# user's cache folder.
+# Sourced by the scripts that use packages of another Debian suite than the one this machine runs. The
+# system's own apt state is only read: lists, caches and source entries for a suite live in the user's
+# cache folder.
 
 PATH=$PATH:/usr/sbin:/sbin
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/minnow
@@ -37,4 +37,20 @@ suite_update() {
   mkdir -p "$cache/apt/$1/lists/partial" "$cache/apt/$1/cache/archives/partial"
   suite_line "$1" >"$cache/apt/$1/sources.list"
   suite_apt "$1" apt-get -qq update >&2 || die "the package lists of $1 could not be fetched"
+}
+
+# copy_modules TREE FOLDER MODULE...: copies the modules and all they need out of an unpacked kernel
+# package, named so that their alphabetical order is the order to load them in.
+copy_modules() {
+  tree=$1 folder=$2 count=100
+  shift 2
+  for file in $(for module; do
+    modprobe -d "$tree" -S "$(ls "$tree/lib/modules")" --show-depends "$module" | sed -n 's/^insmod \([^ ]*\).*/\1/p'
+  done | awk '!seen[$0]++'); do
+    count=$((count + 1))
+    case $file in
+      *.xz) xz -dc "$file" >"$folder/$count.ko" ;;
+      *) cp "$file" "$folder/$count.ko" ;;
+    esac
+  done
 }
