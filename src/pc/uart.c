@@ -144,13 +144,15 @@ static void thri_clear(struct uart *u)
 	u->thri_owed = false;
 }
 
-/* A pending interrupt ends and comes anew, which is an edge unless another cause holds the line. */
+/*
+ * A pending interrupt ends and comes anew with the caller's uart_update(): an edge, unless another
+ * cause holds the line.
+ */
 static void thri_raise(struct uart *u)
 {
 	thri_clear(u);
 	uart_update(u);
 	u->thri = true;
-	uart_update(u);
 }
 
 /* After what may have changed THRE, which was `was`. */

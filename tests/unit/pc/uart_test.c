@@ -205,7 +205,7 @@ TEST(no_time_out_without_fifo,
 
 TEST(polled_iir_sees_a_time_out_before_the_loop_does,
 	{WR, FCR, 0x41}, {WR, IER, 0x00}, {RX, 'x', 1}, {AT, 0, CHARS4}, {WR, IER, 0x01},
-	{RD, IIR, 0xcc})
+	{LINE, 0, 1}, {RD, IIR, 0xcc})
 
 TEST(lower_trigger_level_interrupts_at_once,
 	{WR, FCR, 0xc1}, {WR, IER, 0x01}, {RX, 'x', 1}, {LINE, 0, 0}, {WR, FCR, 0x01}, {LINE, 0, 1},
@@ -236,6 +236,10 @@ TEST(loopback_receives_what_is_sent_and_nothing_else,
 TEST(loopback_interrupts_like_the_wire,
 	{WR, MCR, 0x10}, {WR, IER, 0x03}, {RD, IIR, 0x02}, {WR, THR, 'a'}, {LINE, 0, 1},
 	{RD, IIR, 0x04}, {RD, RBR, 'a'}, {RD, IIR, 0x02}, {RD, IIR, 0x01}, {LINE, 0, 0})
+
+TEST(loopback_times_out_like_the_wire,
+	{WR, FCR, 0x41}, {WR, IER, 0x01}, {WR, MCR, 0x10}, {WR, THR, 'a'}, {LINE, 0, 0},
+	{ARMED, 0, CHARS4}, {AT, 0, CHARS4}, {LINE, 0, 1}, {RD, IIR, 0xcc}, {RD, RBR, 'a'})
 
 TEST(overrun_keeps_the_fifo,
 	{WR, FCR, 0x01}, {WR, MCR, 0x10}, {SEND, 16, 0}, {RD, LSR, DR | EMPTY}, {WR, THR, '!'},
@@ -342,14 +346,24 @@ TEST(loopback_is_ready_while_the_ring_is_full,
 
 static void guest_that_polls_sees_the_end_of_patience(void **state)
 {
-	struct rig *r = rig();
-
 	(void)state;
+	rig();
 	for (unsigned i = 0; i < UART_TX_RING; i++)
 		uart_write(&uart, 0, 1, 'x', 0);
 	assert_int_equal(uart_read(&uart, 5, 1, STALL - 1), 0);
 	assert_int_equal(uart_read(&uart, 5, 1, STALL), EMPTY); /* no tick has come */
-	assert_true(r->dev == &uart);
+}
+
+static void output_is_due_before_the_tick(void **state)
+{
+	(void)state;
+	rig();
+	uart_write(&uart, 0, 1, 'x', 0);
+	assert_false(uart_tx_due(&uart, FLUSH - 1));
+	assert_true(uart_tx_due(&uart, FLUSH));
+	assert_true(uart_read(&uart, 5, 1, FLUSH) == EMPTY);
+	assert_int_equal(uart_deadline(&uart),
+			 FLUSH); /* an access does not take it from the loop */
 }
 
 /* With trigger level `fcr` of `n` bytes, RDI comes with byte n and goes below it. */
@@ -614,6 +628,7 @@ int main(void)
 		T(transmitter_reset_does_not_take_output_back),
 		T(loopback_receives_what_is_sent_and_nothing_else),
 		T(loopback_interrupts_like_the_wire),
+		T(loopback_times_out_like_the_wire),
 		T(overrun_keeps_the_fifo),
 		T(overrun_without_fifo_loses_the_older_byte),
 		T(sources_are_reported_by_priority),
@@ -635,6 +650,7 @@ int main(void)
 		T(room_ends_the_wait_for_the_reader),
 		T(loopback_is_ready_while_the_ring_is_full),
 		T(guest_that_polls_sees_the_end_of_patience),
+		T(output_is_due_before_the_tick),
 		T(trigger_levels_are_1_4_8_14),
 		T(time_out_follows_divisor_and_frame_within_reason),
 		T(freebsd_finds_a_fifo_of_16),
