@@ -8,9 +8,8 @@
 #include "../../../src/pc/uart.h"
 #include "../../lib/steps.h"
 
-// clang-format off
-enum { RBR = 0x3f8, THR = 0x3f8, IER, IIR, LCR, MCR, LSR, MSR, SCR, FCR = IIR, DLL = RBR, DLM = IER };
-// clang-format on
+enum { RBR = 0x3f8, IER, IIR, LCR, MCR, LSR, MSR, SCR };
+enum { THR = RBR, FCR = IIR, DLL = RBR, DLM = IER };
 enum { DR = 0x01, OE = 0x02, EMPTY = 0x60 }; /* LSR; EMPTY is THRE and TEMT */
 #define RX    X0 /* the host sends byte addr; val is how many were taken */
 #define DRAIN X1 /* the reader takes addr bytes; val is how many are left */
