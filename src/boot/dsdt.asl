@@ -19,10 +19,10 @@ DefinitionBlock ("", "DSDT", 2, "MINNOW", "MICROVM", 1)
 				WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode,
 				    0, 0, 0, 0, 1)
 				IO (Decode16, 0x0CF8, 0x0CF8, 1, 8)
-				WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange,
-				    0, 0x0000, 0x0CF7, 0, 0x0CF8)
-				WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange,
-				    0, 0x0D00, 0xFFFF, 0, 0xF300)
+				WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode,
+				    EntireRange, 0, 0x0000, 0x0CF7, 0, 0x0CF8)
+				WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode,
+				    EntireRange, 0, 0x0D00, 0xFFFF, 0, 0xF300)
 				DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed,
 				    NonCacheable, ReadWrite,
 				    0, 0xC1000000, 0xFEBFFFFF, 0, 0x3DC00000)
