@@ -167,8 +167,10 @@ int linux_load_bzimage(struct load *l, struct boot_entry *entry)
 		err = load_cmdline(l, s.hdr.cmdline_size);
 	if (!err)
 		err = load_take(l, s.load, s.hdr.init_size, "unpacking");
-	if (!err)
+	if (!err) {
+		load_dense(l, s.load, s.hdr.init_size);
 		err = load_read(l, &l->kernel, s.off, s.load, s.size);
+	}
 	if (!err)
 		err = load_initrd(l, s.hdr.initrd_addr_max + 1ull);
 	if (err)

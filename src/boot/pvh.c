@@ -12,8 +12,8 @@
 
 #define PVH_MAGIC      0x336ec578u
 #define PVH_VERSION    1u
-#define PVH_INITRD_END (2 * GIB) /* where Linux, the known user, takes an initrd without copying   \
-				  */
+/* Linux, the known user, takes an initrd up to here without copying it. */
+#define PVH_INITRD_END (2 * GIB)
 
 struct pvh_start {
 	uint32_t magic, version, flags, nr_modules;

@@ -172,6 +172,43 @@ static void a_large_read_at_an_odd_address_is_whole(void **state)
 	file_free(&f);
 }
 
+/* Bytes in [p, p + len) that were marked for huge pages ("hg" in smaps). */
+static uint64_t marked(const uint8_t *p, uint64_t len)
+{
+	FILE *f = fopen("/proc/self/smaps", "r");
+	unsigned long lo, hi;
+	uint64_t sum = 0, start = 0, end = 0;
+	char line[512];
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &lo, &hi) == 2) {
+			start = MAX(lo, (uintptr_t)p);
+			end = MIN(hi, (uintptr_t)p + len);
+		}
+		if (!strncmp(line, "VmFlags:", 8) && strstr(line, " hg") && start < end)
+			sum += end - start;
+	}
+	fclose(f);
+	return sum;
+}
+
+static void only_whole_blocks_of_dense_memory_become_huge(void **state)
+{
+	/* Where blocks start in guest addresses: the fixture's RAM is aligned to nothing. */
+	uint64_t first = align_up((uintptr_t)ram.host, 2 * MIB) - (uintptr_t)ram.host;
+
+	if (access("/sys/kernel/mm/transparent_hugepage", F_OK) < 0)
+		skip();
+	load_dense(&l, first + 1, 4 * MIB - 2); /* one byte short of a second block */
+	assert_int_equal(marked(ram.host, ram.low), 0);
+	load_dense(&l, first + 1, 6 * MIB - 2);
+	assert_int_equal(marked(ram.host, ram.low), 2 * MIB);
+	assert_int_equal(marked(ram.host + first + 2 * MIB, 2 * MIB), 2 * MIB);
+	load_dense(&l, 8 * MIB, 9 * MIB); /* not RAM: nothing */
+	assert_int_equal(marked(ram.host, ram.low), 2 * MIB);
+}
+
 static void a_read_outside_ram_is_refused(void **state)
 {
 	struct file f = file_new("0123456789", 10);
@@ -294,6 +331,7 @@ int main(void)
 		T(no_room_for_info_is_said),
 		T(a_read_goes_to_its_address_and_no_further),
 		T(a_large_read_at_an_odd_address_is_whole),
+		T(only_whole_blocks_of_dense_memory_become_huge),
 		T(a_read_outside_ram_is_refused),
 		T(without_initrd_nothing_is_done),
 		T(an_initrd_lies_page_aligned_at_the_top),
