@@ -17,7 +17,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define RAM_SIZE      (128ull << 20) /* the default of minnow run */
+#define RAM_SIZE      (128ull << 20) /* what start-up gives the others too */
 #define RAM_ALIGN     (2ull << 20)
 #define IMAGE_MAX     4096
 #define CPUID_MAX     128

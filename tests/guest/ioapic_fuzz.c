@@ -16,6 +16,8 @@ static void stuck(const struct frame *f)
 	if (++storm == STORM)
 		ioapic_write(IOAPIC_RTE(PIN_COM1), VECTOR | RTE_LEVEL | RTE_MASKED);
 	lapic_write(LAPIC_EOI, 0);
+	/* A host that emulates ring 0 tells of an EOI only at the next exit, which hlt is not. */
+	in8(PORT_COM1 + UART_IER);
 }
 
 static void reset_entries(void)

@@ -11,7 +11,7 @@ static void triple_fault(void)
 		uint32_t base;
 	} __attribute__((packed)) empty = {0, 0};
 
-	asm volatile("lidt %0; int3" : : "m"(empty));
+	asm volatile("lidt %0; ud2" : : "m"(empty));
 }
 
 void main(void)

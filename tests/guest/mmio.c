@@ -9,7 +9,7 @@
 
 static const uint32_t holes[] = {
 	0xc0100000,                         /* below the PCI window */
-	0xd0000000, 0xe0000ffd, 0xfebff000, /* in it, with no BAR */
+	0xd0000000, 0xe0000ffd, 0xfebfe000, /* in it, with no BAR */
 	0xfec01000, 0xfed00000,             /* after the IOAPIC; where others have an HPET */
 };
 
@@ -61,7 +61,7 @@ void main(void)
 		for (unsigned off = 0; off < 8; off++)
 			poke(holes[i] + off);
 		for (unsigned off = PAGE - 4; off < PAGE; off++)
-			poke((holes[i] & ~(PAGE - 1u)) + off - PAGE);
+			poke((holes[i] & ~(PAGE - 1u)) + off);
 		strings(holes[i]);
 	}
 	say("holes\n");
