@@ -126,7 +126,7 @@ static int set_option(struct opts *o, enum opt opt, const char *val)
 	case OPT_NO_SEED: o->boot.rng_seed = false; break;
 	case OPT_TIMELINE: o->timeline = val; break;
 	case OPT_TRACE: o->trace = true; break;
-	case OPT_TEST_DEVICE: o->test_device = true; break;
+	case OPT_TEST_DEVICE: o->test_device = o->boot.bios = true; break;
 	case OPT_N: break;
 	}
 	return n < 0 ? n : 0;

@@ -8,6 +8,7 @@
 
 #include "../log.h"
 #include "acpi.h"
+#include "bios.h"
 #include "elf.h"
 #include "linux.h"
 #include "load.h"
@@ -88,11 +89,15 @@ int boot_load(const struct boot_conf *c, const struct ram *ram, struct boot_entr
 		return err;
 	/* EBDA, video memory and ROM area, whether an image or a table wants to be there. */
 	load_reserve(&l, GPA_EBDA, GPA_HIMEM - GPA_EBDA);
+	if (c->bios)
+		load_reserve(&l, GPA_IVT, IVT_SIZE);
 	err = image_head(&l.kernel, head, sizeof(head));
 	if (!err)
 		err = boot_kernel(&l, entry);
 	if (!err)
 		err = boot_tables(c, ram);
+	if (!err && c->bios)
+		err = bios_build(ram);
 	image_close(&l.kernel);
 	return err;
 }

@@ -14,6 +14,7 @@ struct boot_conf {
 	unsigned cpus;               /* 1..MAX_CPUS */
 	enum boot_entry_choice entry;
 	bool rng_seed; /* put a seed in setup_data; off for runs that must repeat */
+	bool bios;     /* leave real-mode interrupt vectors, as kvm-unit-tests' guests expect */
 };
 
 enum boot_mode { BOOT_MODE_PROT32, BOOT_MODE_LONG64 };
@@ -22,6 +23,7 @@ enum boot_mode { BOOT_MODE_PROT32, BOOT_MODE_LONG64 };
 struct boot_entry {
 	enum boot_mode mode;
 	uint64_t rip, rsi, rax, rbx;
+	bool kernel64; /* a 64-bit operating system's kernel, by the Linux or PVH protocol */
 };
 
 /*

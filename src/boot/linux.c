@@ -153,7 +153,8 @@ static int linux_finish(const struct load *l, const void *hdr, size_t len, uint6
 	err = zero_page_fill(l, bp);
 	if (err)
 		return err;
-	*entry = (struct boot_entry){.mode = BOOT_MODE_LONG64, .rip = rip, .rsi = GPA_ZERO_PAGE};
+	*entry = (struct boot_entry){
+		.mode = BOOT_MODE_LONG64, .rip = rip, .rsi = GPA_ZERO_PAGE, .kernel64 = true};
 	return 0;
 }
 

@@ -77,6 +77,7 @@ int pvh_load(struct load *l, const struct elf *elf, struct boot_entry *entry)
 	if (err)
 		return err;
 	pvh_fill(l, ram_at(l->ram, info, size), info);
-	*entry = (struct boot_entry){.mode = BOOT_MODE_PROT32, .rip = rip, .rbx = info};
+	*entry = (struct boot_entry){
+		.mode = BOOT_MODE_PROT32, .rip = rip, .rbx = info, .kernel64 = elf->is64};
 	return 0;
 }

@@ -6,7 +6,7 @@
 #include "../util.h"
 
 /* Below 640 KiB: what boot leaves for the guest. Free RAM once the kernel has taken over. */
-#define GPA_REAL_IVT     0x0ull /* real-mode guests only: vectors and handlers */
+#define GPA_IVT          0x0ull     /* real-mode vectors, --test-device only */
 #define GPA_BOOT_INFO    0x6000ull /* PVH or multiboot info, or the first gap after */
 #define GPA_ZERO_PAGE    0x7000ull /* struct boot_params of the Linux protocol */
 #define GPA_STACK        0x8ff0ull /* grows down; the zero page's 4 KiB end at 0x8000 */
@@ -24,7 +24,8 @@
 #define GPA_ACPI         0xe0000ull /* RSDP, then the other tables */
 #define ACPI_SIZE        0x10000ull
 #define GPA_MPTABLE      0xf0000ull
-#define MPTABLE_SIZE     0x10000ull
+#define MPTABLE_SIZE     0xf000ull
+#define GPA_BIOS_STUBS   0xff000ull /* --test-device only: what real-mode vectors point to */
 #define GPA_HIMEM        0x100000ull /* kernels load from here on */
 
 /* Below 4 GiB: the hole. */
@@ -52,4 +53,5 @@
 #define PORT_RESET       0xcf9u
 #define ACPI_SCI_IRQ     9u
 #define MAX_CPUS         32u
-#define IOAPIC_ID(cpus)  (cpus) /* the first APIC ID that no CPU has */
+/* The first ID that no CPU has; the register's four bits end at 15, and Linux does not mind. */
+#define IOAPIC_ID(cpus)  ((cpus) < 15u ? (cpus) : 15u)
