@@ -34,6 +34,7 @@ int loop_init(struct loop *l, struct board *b, struct console *c,
 	l->board = b;
 	l->console = c;
 	l->ask_end = ask_end;
+	l->patience_ms = -1;
 	l->ctx = ctx;
 	sigemptyset(&set);
 	for (unsigned i = 0; i < ARRAY_SIZE(taken); i++)
@@ -133,9 +134,13 @@ void loop_run(struct loop *l)
 
 	input(l); /* a file or /dev/null gives no event */
 	while (!l->stop) {
-		int n = epoll_wait(l->epoll, e, EV_N, -1);
+		int n = epoll_wait(l->epoll, e, EV_N, l->patience_ms);
 
 		l->wakeups++;
+		if (n == 0) {
+			l->patience_ms = -1;
+			l->on_silence(l->ctx);
+		}
 		for (int i = 0; i < n; i++)
 			switch ((enum ev)e[i].data.u64) {
 			case EV_TIMER:

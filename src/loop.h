@@ -11,6 +11,8 @@ struct loop {
 	struct board *board;
 	struct console *console;
 	uint64_t wakeups; /* returns of epoll_wait */
+	int patience_ms;  /* -1, or call on_silence() once when nothing happens for so long */
+	void (*on_silence)(void *ctx);
 	_Atomic bool stop;
 	/* Told of SIGTERM and kin (its number), or of Ctrl-A x (0). */
 	void (*ask_end)(void *ctx, int signal);

@@ -100,6 +100,19 @@ static void ask_end(void *ctx, int sig)
 	vm_end(&vmm.vm, sig ? VM_SIGNAL : VM_USER, sig);
 }
 
+/* A kernel that runs makes thousands of exits in this time; one that KVM emulates makes a few. */
+#define PATIENCE_MS   6000
+#define PATIENCE_EXITS 64
+
+static void on_silence(void *ctx)
+{
+	if (vm_exits(&vmm.vm) >= PATIENCE_EXITS)
+		return;
+	log_err("the kernel makes no progress: this host's KVM (PVM) cannot run stock kernels, which "
+	        "need hardware virtualization (VMX or SVM)");
+	vm_end(&vmm.vm, VM_UNSUPPORTED, 0);
+}
+
 /* --- the terminal comes back on every way out but SIGKILL --- */
 
 static void restore_console(void)
@@ -256,6 +269,10 @@ static int vmm_run(void)
 	err = vm_set_entry(&vmm.vm, &entry);
 	if (!err)
 		err = open_users_face();
+	if (entry.kernel64 && vm_host_emulates()) {
+		vmm.loop.patience_ms = PATIENCE_MS;
+		vmm.loop.on_silence = on_silence;
+	}
 	if (!err)
 		err = confine();
 	if (err) {

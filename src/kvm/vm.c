@@ -332,6 +332,21 @@ bool vm_join(struct vm *vm)
 	return all;
 }
 
+bool vm_host_emulates(void)
+{
+	return access("/sys/module/kvm_pvm", F_OK) == 0;
+}
+
+uint64_t vm_exits(const struct vm *vm)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < vm->cpus; i++)
+		for (unsigned r = 0; r < VCPU_EXITS; r++)
+			n += vm->vcpu[i].exits[r];
+	return n;
+}
+
 const char *vm_exit_name(unsigned reason)
 {
 	static const char *const name[] = {

@@ -102,5 +102,12 @@ void vm_end(struct vm *vm, enum vm_end end, int detail);
 enum vm_end vm_ended(const struct vm *vm, int *detail);
 /* Stops and joins the vCPU threads; false if one did not come back within a second. */
 bool vm_join(struct vm *vm);
+/*
+ * Is this KVM without hardware virtualization (PVM)? It emulates what guests do in ring 0, which no
+ * stock kernel survives. Before sandbox_drop().
+ */
+bool vm_host_emulates(void);
+/* Exits of all vCPUs so far; a rough figure while they run. */
+uint64_t vm_exits(const struct vm *vm);
 /* "io", "mmio", ...; NULL for reasons without a name here. */
 const char *vm_exit_name(unsigned reason);
