@@ -118,7 +118,7 @@ static void board_settle(struct board *b) REQUIRES(b->lock)
 		b->armed = next;
 		b->host->arm(b->host->ctx, next);
 	}
-	if (b->rx_hungry && uart_rx_room(&b->com1)) {
+	if (b->rx_hungry && !b->com1.rx_len && uart_rx_room(&b->com1)) {
 		b->rx_hungry = false;
 		b->host->wake(b->host->ctx);
 	}
@@ -214,8 +214,6 @@ void board_pio_write(struct board *b, uint16_t port, unsigned size, uint32_t val
 	board_sync(b, now);
 	board_trace(b, "WR", port, size, val);
 	space_write(b, PIO(b), port, size, val);
-	if (uart_tx_due(&b->com1, b->now))
-		b->host->wake(b->host->ctx);
 	board_settle(b);
 	board_unlock(b);
 }

@@ -29,7 +29,7 @@ struct board_host {
 	struct irq_sink sink;
 	/* One-shot: board_tick() is to be called at `deadline` ns; NEVER disarms. */
 	void (*arm)(void *ctx, uint64_t deadline);
-	/* The loop has to call board_tick() soon: output is due, or input room came free. */
+	/* The loop has input for which the receiver has room again. */
 	void (*wake)(void *ctx);
 	void (*power)(void *ctx, enum power_event ev);
 	/* The guest wrote `val` to the boot-timer page. */
