@@ -31,6 +31,7 @@ DefinitionBlock ("", "DSDT", 2, "MINNOW", "MICROVM", 1)
 			// the whole list for every device. PIRQ (slot - 1) & 3: A, B 10; C, D 11.
 			Name (_PRT, Package ()
 			{
+				Package () { 0x0001FFFF, 0, 0, 9 },
 				Package () { 0x0002FFFF, 0, 0, 10 },
 				Package () { 0x0003FFFF, 0, 0, 11 },
 				Package () { 0x0004FFFF, 0, 0, 11 },

@@ -220,7 +220,7 @@ static void io_apic_has_the_id_after_the_cpus(void **state)
 {
 	for (unsigned cpus = 1; cpus <= WORST; cpus += 31) {
 		build(cpus);
-		assert_int_equal(mem[entry(IOAPIC, 0) + 1], cpus);
+		assert_int_equal(mem[entry(IOAPIC, 0) + 1], cpus < 15 ? cpus : 15);
 		assert_int_equal(mem[entry(IOAPIC, 0) + 2], 0x20);
 		assert_int_equal(mem[entry(IOAPIC, 0) + 3], 1);
 		assert_int_equal(get(entry(IOAPIC, 0) + 4, 4), 0xfec00000);
