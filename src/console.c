@@ -12,23 +12,32 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "log.h"
 
-#define CTRL_A 0x01
+#define CTRL_A     0x01
+#define MEM_MAJOR  1 /* /dev/null is 1:3 and never blocks [Linux devices.txt] */
+#define NULL_MINOR 3
 
-/* A descriptor for the same file that does not block; `fd` itself where that cannot be had. */
-static int reopen(int fd, int flags, bool *watch)
+/*
+ * A descriptor for the same file that does not block; `fd` itself where that cannot be had, -1 for
+ * a closed one. *watch: epoll may take it. *tty: perhaps a terminal.
+ */
+static int reopen(int fd, int flags, bool *watch, bool *tty)
 {
 	struct stat st;
 	char path[32];
 	int fresh;
 
 	*watch = false;
-	if (fstat(fd, &st) < 0 || S_ISREG(st.st_mode))
+	if (fstat(fd, &st) < 0)
+		return -1;
+	if (S_ISREG(st.st_mode) || st.st_rdev == makedev(MEM_MAJOR, NULL_MINOR))
 		return fd;
 	*watch = true;
+	*tty = S_ISCHR(st.st_mode);
 	if (!S_ISCHR(st.st_mode) && !S_ISFIFO(st.st_mode))
 		return fd;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
@@ -38,14 +47,15 @@ static int reopen(int fd, int flags, bool *watch)
 
 int console_open(struct console *c)
 {
+	bool in_tty = false, out_tty;
 	struct termios raw;
 
-	c->in = reopen(STDIN_FILENO, O_RDONLY, &c->in_watch);
-	c->out = reopen(STDOUT_FILENO, O_WRONLY, &c->out_watch);
+	c->in = reopen(STDIN_FILENO, O_RDONLY, &c->in_watch, &in_tty);
+	c->out = reopen(STDOUT_FILENO, O_WRONLY, &c->out_watch, &out_tty);
 	c->in_ready = c->out_ready = true;
-	if (fcntl(STDOUT_FILENO, F_GETFL) < 0)
-		c->out_gone = true; /* started without one */
-	if (tcgetattr(STDIN_FILENO, &c->saved) < 0)
+	c->in_eof = c->in < 0;
+	c->out_gone = c->out < 0;
+	if (!in_tty || tcgetattr(STDIN_FILENO, &c->saved) < 0)
 		return 0;
 	c->in_tty = true;
 	raw = c->saved;

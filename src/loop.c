@@ -1,6 +1,6 @@
 /*
- * loop.c - the event loop. Timer and eventfd are edge-triggered and never read: a fresh expiry or
- * write is a fresh edge, which saves a system call at each wake-up.
+ * loop.c - the event loop. The timer is edge-triggered and never read: a fresh expiry is a fresh
+ * edge, which saves a system call at each turn. Waking the loop is arming the timer for the past.
  */
 #include "loop.h"
 
@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -16,7 +15,7 @@
 #include "clock.h"
 #include "log.h"
 
-enum ev { EV_TIMER, EV_WAKE, EV_SIGNAL, EV_IN, EV_OUT, EV_N };
+enum ev { EV_TIMER, EV_SIGNAL, EV_IN, EV_OUT, EV_N };
 
 static int watch(const struct loop *l, int fd, enum ev ev, uint32_t events)
 {
@@ -25,58 +24,35 @@ static int watch(const struct loop *l, int fd, enum ev ev, uint32_t events)
 	return epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &e) < 0 ? -errno : 0;
 }
 
-int loop_init(struct loop *l, struct board *b, struct console *c,
-              void (*ask_end)(void *ctx, int signal), void *ctx)
+int loop_init(struct loop *l)
 {
 	static const int taken[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE};
+	struct console *c = l->console;
 	sigset_t set;
 
-	l->board = b;
-	l->console = c;
-	l->ask_end = ask_end;
-	l->patience_ms = -1;
-	l->ctx = ctx;
 	sigemptyset(&set);
 	for (unsigned i = 0; i < ARRAY_SIZE(taken); i++)
 		sigaddset(&set, taken[i]);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
 	l->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	l->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	l->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (l->epoll < 0 || l->timer < 0 || l->wake < 0 || l->signals < 0 ||
+	if (l->epoll < 0 || l->timer < 0 || l->signals < 0 ||
 	    watch(l, l->timer, EV_TIMER, EPOLLIN | EPOLLET) ||
-	    watch(l, l->wake, EV_WAKE, EPOLLIN | EPOLLET) ||
 	    watch(l, l->signals, EV_SIGNAL, EPOLLIN))
 		return log_fail(errno, "the event loop cannot be set up: %s", strerror(errno));
-	/* Files and /dev/null are refused (EPERM): they are always ready. */
+	/* What epoll refuses (EPERM) is always ready. */
 	c->in_watch = c->in_watch && !watch(l, c->in, EV_IN, EPOLLIN | EPOLLET);
 	return 0;
 }
 
-void loop_wake(struct loop *l)
-{
-	const uint64_t one = 1;
-
-	if (write(l->wake, &one, sizeof(one)) < 0)
-		return; /* EAGAIN: 2^64 wake-ups are pending already */
-}
-
-void loop_stop(struct loop *l)
-{
-	l->stop = true;
-	loop_wake(l);
-}
-
 void loop_arm(struct loop *l, uint64_t deadline)
 {
-	struct itimerspec t = {0};
+	struct itimerspec t;
 
-	if (deadline != NEVER) {
-		deadline = MAX(deadline, 1u); /* 0 would disarm */
-		t.it_value.tv_sec = (time_t)(deadline / NSEC);
-		t.it_value.tv_nsec = (long)(deadline % NSEC);
-	}
+	deadline = MAX(deadline, 1u); /* 0 would disarm */
+	t = (struct itimerspec){.it_value = {.tv_sec = (time_t)(deadline / NSEC),
+	                                     .tv_nsec = (long)(deadline % NSEC)}};
 	timerfd_settime(l->timer, TFD_TIMER_ABSTIME, &t, NULL);
 }
 
@@ -133,7 +109,7 @@ void loop_run(struct loop *l)
 	struct epoll_event e[EV_N];
 
 	input(l); /* a file or /dev/null gives no event */
-	while (!l->stop) {
+	while (!l->ended(l->ctx)) {
 		int n = epoll_wait(l->epoll, e, EV_N, l->patience_ms);
 
 		l->wakeups++;
@@ -144,7 +120,6 @@ void loop_run(struct loop *l)
 		for (int i = 0; i < n; i++)
 			switch ((enum ev)e[i].data.u64) {
 			case EV_TIMER:
-			case EV_WAKE:
 			case EV_N: break;
 			case EV_SIGNAL: signals(l); break;
 			case EV_IN: l->console->in_ready = true; break;

@@ -8,8 +8,7 @@
 /* Closes what the parent left open beyond stderr. Before anything is opened. */
 void sandbox_close_inherited(void);
 /*
- * No capability, none to be had again, no core dump, no ptrace by others; threads made later
- * inherit it. 0 or -errno, logged.
+ * No capability, none to be had again; threads made later inherit it. 0 or -errno, logged.
  */
 int sandbox_drop(void);
 /* The seccomp filters of seccomp/vcpu.policy and loop.policy, for the calling thread. */

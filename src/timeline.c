@@ -38,13 +38,12 @@ static void add(struct text *t, const char *fmt, ...)
 		t->len = MIN(t->len + (size_t)n, sizeof(t->buf) - 1);
 }
 
-void timeline_start(struct timeline *t)
+void timeline_reach_exec(struct timeline *t)
 {
 	struct timespec cpu;
 
-	t->at[PHASE_MAIN] = clock_now();
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
-	t->at[PHASE_EXEC] = t->at[PHASE_MAIN] - (uint64_t)cpu.tv_sec * NSEC - (uint64_t)cpu.tv_nsec;
+	t->at[PHASE_EXEC] = clock_now() - (uint64_t)cpu.tv_sec * NSEC - (uint64_t)cpu.tv_nsec;
 }
 
 void timeline_reach(struct timeline *t, enum phase p)

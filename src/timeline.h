@@ -29,8 +29,8 @@ struct timeline {
 	} mark[TIMELINE_MARKS];
 };
 
-/* Call first thing in main(). */
-void timeline_start(struct timeline *t);
+/* When the process image was started, as far as the CPU time used since tells. */
+void timeline_reach_exec(struct timeline *t);
 void timeline_reach(struct timeline *t, enum phase p);
 void timeline_mark(struct timeline *t, uint8_t val, uint64_t now);
 /* Writes the JSON object to `fd`. 0 or -errno. */

@@ -40,11 +40,6 @@ static void host_arm(void *ctx, uint64_t deadline)
 	loop_arm(&vmm.loop, deadline);
 }
 
-static void host_wake(void *ctx)
-{
-	loop_wake(&vmm.loop);
-}
-
 static void host_power(void *ctx, enum power_event ev)
 {
 	vm_end(&vmm.vm, ev == POWER_OFF ? VM_POWEROFF : VM_RESET, 0);
@@ -90,9 +85,11 @@ static void host_trace(void *ctx, const char *op, uint64_t addr, unsigned size, 
 		return; /* nobody reads it */
 }
 
-static void run_ended(void *ctx)
+static bool run_ended(void *ctx)
 {
-	loop_stop(&vmm.loop);
+	int detail;
+
+	return vm_ended(&vmm.vm, &detail) != VM_RUNNING;
 }
 
 static void ask_end(void *ctx, int sig)
@@ -140,8 +137,7 @@ static void catch_fatal(void)
 static int create_machine(void)
 {
 	const struct opts *o = &vmm.opts;
-	const struct vm_conf conf = {
-		.cpus = o->boot.cpus, .cpu_flags = o->cpu_flags, .ended = run_ended};
+	const struct vm_conf conf = {.cpus = o->boot.cpus, .cpu_flags = o->cpu_flags};
 	int err;
 
 	err = vm_create(&vmm.vm, &conf);
@@ -170,7 +166,6 @@ static void init_board(void)
 	struct timespec utc;
 
 	vmm.host = (struct board_host){.arm = host_arm,
-	                               .wake = host_wake,
 	                               .power = host_power,
 	                               .mark = host_mark,
 	                               .quit = host_quit,
@@ -195,7 +190,12 @@ static int open_users_face(void)
 	err = console_open(&vmm.console);
 	if (vmm.console.raw)
 		catch_fatal();
-	return err ? err : loop_init(&vmm.loop, &vmm.board, &vmm.console, ask_end, NULL);
+	vmm.loop = (struct loop){.board = &vmm.board,
+	                         .console = &vmm.console,
+	                         .ended = run_ended,
+	                         .ask_end = ask_end,
+	                         .patience_ms = -1};
+	return err ? err : loop_init(&vmm.loop);
 }
 
 /* Lock-down has one order: nothing is opened after it, and the guest runs only behind it. */
@@ -258,6 +258,8 @@ static int vmm_run(void)
 	struct boot_entry entry;
 	int err;
 
+	if (vmm.opts.timeline)
+		timeline_reach_exec(&vmm.timeline);
 	sandbox_close_inherited();
 	err = create_machine();
 	if (err)
@@ -295,7 +297,7 @@ int main(int argc, char **argv)
 {
 	int status = STATUS_USAGE;
 
-	timeline_start(&vmm.timeline);
+	timeline_reach(&vmm.timeline, PHASE_MAIN);
 	if (opts_parse(&vmm.opts, argc, argv) == 0)
 		switch (vmm.opts.command) {
 		case COMMAND_HELP: status = print(opts_help); break;

@@ -35,10 +35,8 @@
 #define MSR_MTRR_DEF_TYPE 0x2ffu
 #define MTRR_ENABLED      (BIT(11) | 6) /* write-back default */
 
-#define LAPIC_LVT0   0x350u
-#define LAPIC_LVT1   0x360u
-#define LVT_NMI      (4u << 8)
-#define LVT_EXTINT   (7u << 8)
+#define APIC_BASE_BSP    BIT(8)
+#define APIC_BASE_ENABLE BIT(11)
 
 #define KICK_SIGNAL SIGRTMIN
 
@@ -118,6 +116,7 @@ void vcpu_entry_sregs(struct kvm_sregs *s, enum boot_mode mode)
 {
 	bool long_mode = mode == BOOT_MODE_LONG64;
 
+	*s = (struct kvm_sregs){.apic_base = GPA_LAPIC | APIC_BASE_ENABLE | APIC_BASE_BSP};
 	s->cs = segment(long_mode ? ENTRY_DESC_CODE64 : ENTRY_DESC_CODE32, ENTRY_CS);
 	s->ds = segment(ENTRY_DESC_DATA, ENTRY_DS);
 	s->es = s->fs = s->gs = s->ss = s->ds;
@@ -126,8 +125,6 @@ void vcpu_entry_sregs(struct kvm_sregs *s, enum boot_mode mode)
 	s->gdt = (struct kvm_dtable){.base = GPA_GDT, .limit = ENTRY_GDT_SIZE - 1};
 	s->idt = (struct kvm_dtable){.base = GPA_IDT, .limit = 0};
 	s->cr0 = CR0_PE | CR0_ET | CR0_NE;
-	s->cr4 = 0;
-	s->efer = 0;
 	if (long_mode) {
 		s->cr0 |= CR0_PG;
 		s->cr3 = GPA_PML4;
@@ -136,20 +133,10 @@ void vcpu_entry_sregs(struct kvm_sregs *s, enum boot_mode mode)
 	}
 }
 
-static int set_lapic(const struct vcpu *v)
-{
-	struct kvm_lapic_state l;
-	const uint32_t lvt0 = LVT_EXTINT, lvt1 = LVT_NMI;
-
-	if (ioctl(v->fd, KVM_GET_LAPIC, &l) < 0)
-		return log_fail(errno, "KVM_GET_LAPIC: %s", strerror(errno));
-	memcpy(l.regs + LAPIC_LVT0, &lvt0, sizeof(lvt0));
-	memcpy(l.regs + LAPIC_LVT1, &lvt1, sizeof(lvt1));
-	if (ioctl(v->fd, KVM_SET_LAPIC, &l) < 0)
-		return log_fail(errno, "KVM_SET_LAPIC: %s", strerror(errno));
-	return 0;
-}
-
+/*
+ * The LAPIC stays as KVM resets it: LVT0 of the first CPU is ExtINT, as firmware leaves it [KVM
+ * quirk LINT0_REENABLED]; LVT1 is masked, and nothing on this board drives NMI.
+ */
 int vcpu_set_entry(struct vcpu *v, const struct boot_entry *e)
 {
 	struct kvm_regs regs = {.rip = e->rip,
@@ -160,14 +147,12 @@ int vcpu_set_entry(struct vcpu *v, const struct boot_entry *e)
 	                        .rflags = RFLAGS_FIXED};
 	struct kvm_sregs s;
 
-	if (ioctl(v->fd, KVM_GET_SREGS, &s) < 0)
-		return log_fail(errno, "KVM_GET_SREGS: %s", strerror(errno));
 	vcpu_entry_sregs(&s, e->mode);
 	if (ioctl(v->fd, KVM_SET_SREGS, &s) < 0)
 		return log_fail(errno, "KVM_SET_SREGS: %s", strerror(errno));
 	if (ioctl(v->fd, KVM_SET_REGS, &regs) < 0)
 		return log_fail(errno, "KVM_SET_REGS: %s", strerror(errno));
-	return set_lapic(v);
+	return 0;
 }
 
 /* A KVM_RUN that finishes the last port or memory access and enters no further [api.rst]. */
@@ -185,7 +170,8 @@ static void park(struct vcpu *v)
 	if (v->entered_ns)
 		finish_access(v);
 	atomic_fetch_add(&vm->parked, 1);
-	syscall(SYS_futex, &vm->parked, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	if (atomic_load(&vm->pausing))
+		syscall(SYS_futex, &vm->parked, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 	while (atomic_load(&vm->gate) == VM_GATE_PARKED)
 		syscall(SYS_futex, &vm->gate, FUTEX_WAIT_PRIVATE, VM_GATE_PARKED, NULL, NULL, 0);
 	atomic_fetch_sub(&vm->parked, 1);
@@ -237,7 +223,7 @@ static bool vcpu_enter(struct vcpu *v)
 	return true;
 }
 
-static void *vcpu_fail(struct vcpu *v, enum vm_end end, const char *what)
+static void vcpu_fail(struct vcpu *v, enum vm_end end, const char *what)
 {
 	struct kvm_regs regs = {0};
 
@@ -245,7 +231,6 @@ static void *vcpu_fail(struct vcpu *v, enum vm_end end, const char *what)
 	if (atomic_load(&v->vm->end) == VM_RUNNING)
 		log_err("vCPU %u at rip %#llx: %s", v->id, (unsigned long long)regs.rip, what);
 	vm_end(v->vm, end, 0);
-	return NULL;
 }
 
 static void vcpu_pio(struct vcpu *v)
@@ -284,7 +269,7 @@ static void vcpu_mmio(struct vcpu *v)
 
 /* KVM gave up on an instruction. On real hardware that is a guest's mistake; without hardware
  * virtualization (PVM) it is how a stock kernel ends, and the message has to say so. */
-static void *vcpu_internal_error(struct vcpu *v)
+static void vcpu_internal_error(struct vcpu *v)
 {
 	const struct kvm_run *run = v->run;
 	char what[256], bytes[64] = "";
@@ -292,7 +277,8 @@ static void *vcpu_internal_error(struct vcpu *v)
 
 	if (run->internal.suberror != KVM_INTERNAL_ERROR_EMULATION) {
 		snprintf(what, sizeof(what), "KVM internal error %u", run->internal.suberror);
-		return vcpu_fail(v, VM_UNSUPPORTED, what);
+		vcpu_fail(v, VM_UNSUPPORTED, what);
+		return;
 	}
 	if (run->internal.ndata >= 3 && (run->emulation_failure.flags &
 	                                 KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES))
@@ -302,13 +288,26 @@ static void *vcpu_internal_error(struct vcpu *v)
 	snprintf(what, sizeof(what),
 	         "KVM cannot emulate the instruction%s%s. This host's KVM cannot run this guest: "
 	         "stock kernels need hardware virtualization (VMX or SVM)", n ? " at" : "", bytes);
-	return vcpu_fail(v, VM_UNSUPPORTED, what);
+	vcpu_fail(v, VM_UNSUPPORTED, what);
 }
 
-static void *vcpu_run(struct vcpu *v)
+static void vcpu_eoi(struct vcpu *v)
 {
-	struct vm *vm = v->vm;
+	board_eoi(v->vm->board, v->run->eoi.vector, clock_now());
+}
 
+static void vcpu_unknown_exit(struct vcpu *v)
+{
+	uint32_t reason = v->run->exit_reason;
+	char what[64];
+
+	snprintf(what, sizeof(what), "KVM exit %u (%s)", reason, vm_exit_name(reason) ?: "unknown");
+	vcpu_fail(v, reason == KVM_EXIT_FAIL_ENTRY ? VM_UNSUPPORTED : VM_HOST_FAILED, what);
+}
+
+/* The loop of the thread: one line an exit. vcpu_enter() leaves it once the run has ended. */
+static void vcpu_run(struct vcpu *v)
+{
 	while (vcpu_enter(v)) {
 		if (!v->entered_ns)
 			v->entered_ns = clock_now();
@@ -317,23 +316,22 @@ static void *vcpu_run(struct vcpu *v)
 				v->kicks++; /* exit_reason is stale: immediate_exit does not write it */
 				continue;
 			}
-			return vcpu_fail(v, VM_HOST_FAILED, strerror(errno));
+			vcpu_fail(v, VM_HOST_FAILED, strerror(errno));
+			continue;
 		}
 		v->exits[v->run->exit_reason % VCPU_EXITS]++;
 		switch (v->run->exit_reason) {
 		case KVM_EXIT_IO: vcpu_pio(v); break;
 		case KVM_EXIT_MMIO: vcpu_mmio(v); break;
-		case KVM_EXIT_IOAPIC_EOI: board_eoi(vm->board, v->run->eoi.vector, clock_now()); break;
+		case KVM_EXIT_IOAPIC_EOI: vcpu_eoi(v); break;
 		case KVM_EXIT_IRQ_WINDOW_OPEN: /* vcpu_enter() injects */
 		case KVM_EXIT_INTR: break;
-		case KVM_EXIT_SHUTDOWN: return vcpu_fail(v, VM_CRASH, "the guest crashed: triple fault");
-		case KVM_EXIT_INTERNAL_ERROR: return vcpu_internal_error(v);
-		case KVM_EXIT_FAIL_ENTRY: return vcpu_fail(v, VM_UNSUPPORTED, "the CPU refused the guest's state (KVM_EXIT_FAIL_ENTRY)");
-		case KVM_EXIT_SYSTEM_EVENT: vm_end(vm, VM_RESET, 0); break;
-		default: return vcpu_fail(v, VM_HOST_FAILED, vm_exit_name(v->run->exit_reason) ?: "unknown KVM exit");
+		case KVM_EXIT_SHUTDOWN: vcpu_fail(v, VM_CRASH, "the guest crashed: triple fault"); break;
+		case KVM_EXIT_INTERNAL_ERROR: vcpu_internal_error(v); break;
+		case KVM_EXIT_SYSTEM_EVENT: vm_end(v->vm, VM_RESET, 0); break;
+		default: vcpu_unknown_exit(v); break;
 		}
 	}
-	return NULL;
 }
 
 void *vcpu_main(void *arg)
@@ -344,9 +342,9 @@ void *vcpu_main(void *arg)
 	snprintf(name, sizeof(name), "fc_vcpu %u", v->id);
 	pthread_setname_np(pthread_self(), name);
 	my_run = v->run;
-	if (v->vm->confine && v->vm->confine()) {
+	if (v->vm->confine && v->vm->confine())
 		vm_end(v->vm, VM_HOST_FAILED, 0);
-		return NULL;
-	}
-	return vcpu_run(v);
+	vcpu_run(v);
+	board_wake(v->vm->board); /* the loop sees that the run has ended */
+	return NULL;
 }

@@ -23,7 +23,10 @@
 
 #define VCPU_STACK (256 * KIB)
 
-/* What minnow cannot do without; Linux 5.10 has them all on a host with working KVM. */
+/*
+ * What minnow cannot do without; Linux 5.10 has them all. The newest, IMMEDIATE_EXIT, is asked for
+ * at each start; the others when something failed, to name the cause.
+ */
 static const struct {
 	int cap;
 	const char *name;
@@ -47,21 +50,18 @@ static int kvm_open(struct vm *vm)
 		                        "its group (often \"kvm\")");
 	if (vm->kvm < 0)
 		return log_fail(errno, "/dev/kvm cannot be opened: %s", strerror(errno));
-	if (ioctl(vm->kvm, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
-		return log_fail(ENODEV, "/dev/kvm does not answer as KVM API version %d: it is "
-		                        "not KVM, or far too old", KVM_API_VERSION);
 	return 0;
 }
 
-/* On the VM's descriptor: some answers depend on it. */
-static int kvm_check(const struct vm *vm)
+/* On the VM's descriptor: some answers depend on it. `err` is what failed before, or 0. */
+static int kvm_missing(const struct vm *vm, int err)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(needed); i++)
 		if (ioctl(vm->fd, KVM_CHECK_EXTENSION, needed[i].cap) <= 0)
 			return log_fail(ENOTSUP,
 			                "this host's KVM lacks %s: Linux 5.10 or newer is needed",
 			                needed[i].name);
-	return 0;
+	return log_fail(-err, "KVM refuses a split irqchip: %s", strerror(-err));
 }
 
 static int split_irqchip(const struct vm *vm)
@@ -70,16 +70,11 @@ static int split_irqchip(const struct vm *vm)
 	struct kvm_enable_cap x2apic = {
 		.cap = KVM_CAP_X2APIC_API,
 		.args = {KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK}};
-	uint64_t identity = GPA_KVM_IDENTITY;
 
-	if (ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) < 0 ||
-	    ioctl(vm->fd, KVM_SET_TSS_ADDR, GPA_KVM_TSS) < 0)
-		return log_fail(errno, "KVM refuses the addresses of its own pages: %s",
-		                strerror(errno));
-	if (ioctl(vm->fd, KVM_ENABLE_CAP, &split) < 0)
-		return log_fail(errno, "KVM_CAP_SPLIT_IRQCHIP: %s", strerror(errno));
-	if (ioctl(vm->fd, KVM_ENABLE_CAP, &x2apic) < 0)
-		return log_fail(errno, "KVM_CAP_X2APIC_API: %s", strerror(errno));
+	/* The identity map page is where KVM puts it anyway: GPA_KVM_IDENTITY. */
+	if (ioctl(vm->fd, KVM_SET_TSS_ADDR, GPA_KVM_TSS) < 0 ||
+	    ioctl(vm->fd, KVM_ENABLE_CAP, &split) < 0 || ioctl(vm->fd, KVM_ENABLE_CAP, &x2apic) < 0)
+		return -errno;
 	return 0;
 }
 
@@ -92,13 +87,16 @@ int vm_create(struct vm *vm, const struct vm_conf *c)
 	do
 		vm->fd = ioctl(vm->kvm, KVM_CREATE_VM, 0);
 	while (vm->fd < 0 && errno == EINTR); /* it takes every mm lock, and yields to signals */
+	if (vm->fd < 0 && ioctl(vm->kvm, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
+		return log_fail(ENODEV, "/dev/kvm does not answer as KVM API version %d: it is "
+		                        "not KVM, or far too old", KVM_API_VERSION);
 	if (vm->fd < 0)
 		return log_fail(errno, "KVM_CREATE_VM: %s", strerror(errno));
 	vm->cpus = c->cpus;
-	vm->ended = c->ended;
-	vm->ended_ctx = c->ended_ctx;
-	err = kvm_check(vm);
-	return err ? err : split_irqchip(vm);
+	err = split_irqchip(vm);
+	if (err || ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_IMMEDIATE_EXIT) <= 0)
+		return kvm_missing(vm, err);
+	return 0;
 }
 
 static int set_slot(const struct vm *vm, unsigned slot, uint64_t gpa, uint64_t size, void *host)
@@ -137,7 +135,8 @@ int vm_create_vcpus(struct vm *vm, const struct vm_conf *c)
 		struct kvm_cpuid2 t;
 		struct kvm_cpuid_entry2 room[CPUID_MAX];
 	} cpuid;
-	struct cpuid_conf conf = {.cpus = vm->cpus, .flags = c->cpu_flags};
+	/* KVM's LAPIC has had the deadline mode since Linux 3.3. */
+	struct cpuid_conf conf = {.cpus = vm->cpus, .flags = c->cpu_flags, .tsc_deadline = true};
 	int err = supported_cpuid(vm, &cpuid.t), khz, size, max;
 
 	if (err)
@@ -150,7 +149,6 @@ int vm_create_vcpus(struct vm *vm, const struct vm_conf *c)
 	if (max < (int)vm->cpus)
 		return log_fail(E2BIG, "this host's KVM allows %d vCPUs a VM, not %u", max,
 		                vm->cpus);
-	conf.tsc_deadline = ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
 	for (unsigned i = 0; i < vm->cpus; i++) {
 		vm->vcpu[i].fd = ioctl(vm->fd, KVM_CREATE_VCPU, i);
 		if (vm->vcpu[i].fd < 0)
@@ -280,7 +278,8 @@ void vm_resume(struct vm *vm)
 	uint32_t parked = VM_GATE_PARKED;
 
 	/* A VM that was told to stop stays stopped. */
-	if (atomic_compare_exchange_strong(&vm->gate, &parked, VM_GATE_OPEN))
+	if (atomic_compare_exchange_strong(&vm->gate, &parked, VM_GATE_OPEN) &&
+	    atomic_load(&vm->parked))
 		futex_wake(&vm->gate);
 }
 
@@ -294,18 +293,19 @@ void vm_pause(struct vm *vm)
 {
 	uint32_t open = VM_GATE_OPEN, n;
 
+	atomic_store(&vm->pausing, true);
 	if (atomic_compare_exchange_strong(&vm->gate, &open, VM_GATE_PARKED))
 		kick_all(vm);
 	while ((n = atomic_load(&vm->parked)) < vm->started)
 		syscall(SYS_futex, &vm->parked, FUTEX_WAIT_PRIVATE, n, NULL, NULL, 0);
+	atomic_store(&vm->pausing, false);
 }
 
 void vm_end(struct vm *vm, enum vm_end end, int detail)
 {
 	int running = VM_RUNNING;
 
-	if (atomic_compare_exchange_strong(&vm->end, &running, (int)end | detail << 8))
-		vm->ended(vm->ended_ctx);
+	atomic_compare_exchange_strong(&vm->end, &running, (int)end | detail << 8);
 }
 
 enum vm_end vm_ended(const struct vm *vm, int *detail)

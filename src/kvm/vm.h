@@ -50,10 +50,9 @@ struct vm {
 	struct vcpu vcpu[MAX_CPUS];
 	_Atomic uint32_t gate;   /* enum vm_gate; a futex */
 	_Atomic uint32_t parked; /* vCPUs waiting at the gate; a futex */
+	atomic_bool pausing;     /* vm_pause() waits for them */
 	atomic_bool intr;        /* the 8259's INTR, for vCPU 0 */
 	_Atomic int end;         /* enum vm_end, and the detail above its low byte */
-	void (*ended)(void *ctx); /* called once, by the thread that ended the run */
-	void *ended_ctx;
 	int (*confine)(void);
 	unsigned started; /* threads that exist */
 	struct {
@@ -66,8 +65,6 @@ struct vm {
 struct vm_conf {
 	unsigned cpus;
 	const char *cpu_flags; /* "+svm,-x2apic" over what KVM offers; NULL = as it is */
-	void (*ended)(void *ctx);
-	void *ended_ctx;
 };
 
 /*
@@ -96,7 +93,10 @@ void vm_resume(struct vm *vm);
  * can be read. Not from a vCPU thread.
  */
 void vm_pause(struct vm *vm);
-/* Ends the run with the first cause given; later calls change nothing. From any thread. */
+/*
+ * Ends the run with the first cause given; later calls change nothing. From any thread; a vCPU
+ * thread leaves its run loop then, and wakes the event loop as it ends.
+ */
 void vm_end(struct vm *vm, enum vm_end end, int detail);
 /* Why the run ended; *detail: VM_QUIT's status, VM_SIGNAL's signal. */
 enum vm_end vm_ended(const struct vm *vm, int *detail);

@@ -109,18 +109,21 @@ static uint64_t board_next(const struct board *b) REQUIRES(b->lock)
 	return MIN(next, pm_deadline(&b->pm)); /* the SCI is a level: it always counts */
 }
 
-/* After any change: arms the timer if something is due earlier, wakes the loop if it has work. */
+static void board_arm(struct board *b, uint64_t deadline) REQUIRES(b->lock)
+{
+	if (deadline >= b->armed)
+		return;
+	b->armed = deadline;
+	b->host->arm(b->host->ctx, deadline);
+}
+
+/* After any change: arms the timer if something is due earlier, or now if input has room again. */
 static void board_settle(struct board *b) REQUIRES(b->lock)
 {
-	uint64_t next = board_next(b);
-
-	if (next < b->armed) {
-		b->armed = next;
-		b->host->arm(b->host->ctx, next);
-	}
+	board_arm(b, board_next(b));
 	if (b->rx_hungry && !b->com1.rx_len && uart_rx_room(&b->com1)) {
 		b->rx_hungry = false;
-		b->host->wake(b->host->ctx);
+		board_arm(b, 0);
 	}
 }
 
@@ -287,6 +290,13 @@ void board_tick(struct board *b, uint64_t now)
 	if (b->armed <= b->now)
 		b->armed = NEVER; /* it was one shot */
 	board_settle(b);
+	board_unlock(b);
+}
+
+void board_wake(struct board *b)
+{
+	board_lock(b);
+	board_arm(b, 0);
 	board_unlock(b);
 }
 

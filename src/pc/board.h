@@ -27,10 +27,8 @@ struct CAPABILITY("board lock") board_lock {
 struct board_host {
 	void *ctx;
 	struct irq_sink sink;
-	/* One-shot: board_tick() is to be called at `deadline` ns; NEVER disarms. */
+	/* One-shot: board_tick() is to be called at `deadline` ns, which may have passed. */
 	void (*arm)(void *ctx, uint64_t deadline);
-	/* The loop has input for which the receiver has room again. */
-	void (*wake)(void *ctx);
 	void (*power)(void *ctx, enum power_event ev);
 	/* The guest wrote `val` to the boot-timer page. */
 	void (*mark)(void *ctx, uint8_t val, uint64_t now);
@@ -56,7 +54,7 @@ struct board_conf {
 struct board {
 	struct board_lock lock;
 	uint64_t now;   /* the latest time seen */
-	uint64_t armed; /* when the loop's timer fires; NEVER if it does not */
+	uint64_t armed; /* when the loop's timer fires; NEVER if it does not; 0: it has to, at once */
 	bool rx_hungry; /* the loop has input that did not fit */
 
 	struct pic pic;
@@ -93,9 +91,11 @@ void board_eoi(struct board *b, uint8_t vector, uint64_t now);
 /* The 8259's INTA cycle; false if INTR fell meanwhile and nothing was acknowledged. */
 bool board_inta(struct board *b, uint8_t *vector, uint64_t now);
 
-/* Brings every chip up to `now` and re-arms the timer: from the loop, when it or wake() fired. */
+/* Brings every chip up to `now` and re-arms the timer: from the loop, at each of its turns. */
 void board_tick(struct board *b, uint64_t now);
-/* Console input: bytes taken; when fewer than `len`, wake() comes once there is room. */
+/* Makes the loop turn at once. The timer does it: armed for the past, and left alone until then. */
+void board_wake(struct board *b);
+/* Console input: bytes taken; when fewer than `len`, the loop is woken once there is room. */
 size_t board_rx(struct board *b, const uint8_t *buf, size_t len, uint64_t now);
 /* Console output that is due (or all of it): contiguous bytes that stay valid until board_tx_done.
  */
