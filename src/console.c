@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -47,38 +48,40 @@ static int reopen(int fd, int flags, bool *watch, bool *tty)
 
 int console_open(struct console *c)
 {
-	bool in_tty = false, out_tty;
+	bool in_tty = false;
 	struct termios raw;
 
 	c->in = reopen(STDIN_FILENO, O_RDONLY, &c->in_watch, &in_tty);
-	c->out = reopen(STDOUT_FILENO, O_WRONLY, &c->out_watch, &out_tty);
+	c->out = reopen(STDOUT_FILENO, O_WRONLY, &c->out_watch, &c->out_tty);
 	c->in_ready = c->out_ready = true;
 	c->in_eof = c->in < 0;
 	c->out_gone = c->out < 0;
-	if (!in_tty || tcgetattr(STDIN_FILENO, &c->saved) < 0)
+	if (!in_tty || ioctl(STDIN_FILENO, TCGETS, &c->saved) < 0)
 		return 0;
 	c->in_tty = true;
 	raw = c->saved;
 	cfmakeraw(&raw);
-	if (tcsetattr(STDIN_FILENO, TCSANOW, &raw) < 0)
+	if (ioctl(STDIN_FILENO, TCSETS, &raw) < 0)
 		return log_fail(errno, "the terminal cannot be set to raw mode: %s", strerror(errno));
 	c->raw = true;
 	return 0;
 }
 
+/* Not tcsetattr(): the C library's makes calls beside TCSETS that the policies do not know. */
 void console_restore(struct console *c)
 {
 	if (c->raw)
-		tcsetattr(STDIN_FILENO, TCSANOW, &c->saved);
+		ioctl(STDIN_FILENO, TCSETS, &c->saved);
 	c->raw = false;
 }
 
-/* Takes Ctrl-A sequences out of what was typed: x ends the run, Ctrl-A or a sends one Ctrl-A. */
-static enum console_key escapes(struct console *c)
+/*
+ * Takes Ctrl-A sequences out of what was typed, from buf[n] on: x ends the run, Ctrl-A or a sends
+ * one Ctrl-A.
+ */
+static enum console_key escapes(struct console *c, size_t n)
 {
-	size_t n = 0;
-
-	for (size_t i = 0; i < c->len; i++) {
+	for (size_t i = n; i < c->len; i++) {
 		uint8_t ch = c->buf[i];
 
 		if (!c->escape && ch == CTRL_A) {
@@ -105,27 +108,32 @@ static bool ready(int fd, short events, int ms)
 
 enum console_key console_fill(struct console *c)
 {
+	size_t had = c->len;
 	ssize_t n;
 
-	if (c->len || c->in_eof || !c->in_ready)
+	/* A terminal is read ahead: Ctrl-A x must work while the guest takes no input. */
+	if (c->in_eof || !c->in_ready || (had && !c->in_tty) || had == sizeof(c->buf))
 		return CONSOLE_NONE;
 	/* Where it could not be opened anew it may block. */
 	if (c->in == STDIN_FILENO && c->in_watch && !ready(c->in, POLLIN, 0)) {
 		c->in_ready = false;
 		return CONSOLE_NONE;
 	}
-	n = read(c->in, c->buf, sizeof(c->buf));
-	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-		c->in_ready = errno == EINTR;
+	memmove(c->buf, c->buf + c->off, had);
+	c->off = 0;
+	do
+		n = read(c->in, c->buf + had, sizeof(c->buf) - had);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno == EAGAIN) {
+		c->in_ready = false;
 		return CONSOLE_NONE;
 	}
 	if (n <= 0) {
 		c->in_eof = true; /* also EIO of a terminal that hung up */
 		return CONSOLE_NONE;
 	}
-	c->off = 0;
-	c->len = (size_t)n;
-	return c->in_tty ? escapes(c) : CONSOLE_NONE;
+	c->len += (size_t)n;
+	return c->in_tty ? escapes(c, had) : CONSOLE_NONE;
 }
 
 /* One write that does not block, whatever kind of file it is. */
@@ -142,7 +150,8 @@ static ssize_t put(const struct console *c, const uint8_t *p, size_t n)
 		errno = EAGAIN;
 		return -1;
 	}
-	return write(c->out, p, MIN(n, 512u)); /* POSIX: PIPE_BUF bytes fit when a pipe is ready */
+	/* POSIX: PIPE_BUF bytes fit when a pipe is ready. A terminal promises no more than one. */
+	return write(c->out, p, c->out_tty ? 1 : MIN(n, 512u));
 }
 
 size_t console_write(struct console *c, const uint8_t *p, size_t n)

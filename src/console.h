@@ -15,6 +15,7 @@ struct console {
 	bool in_eof, out_gone;   /* nothing more comes; nobody reads any more */
 	bool in_ready, out_ready; /* the last call did not say "would block" */
 	bool in_watch, out_watch; /* epoll takes it; otherwise it is always ready */
+	bool out_tty;            /* stdout is a character device, perhaps a terminal */
 	bool escape;             /* Ctrl-A was typed */
 	struct termios saved;
 	uint8_t buf[CONSOLE_CHUNK]; /* input that the UART has not taken yet */
@@ -31,7 +32,10 @@ void console_restore(struct console *c);
 
 enum console_key { CONSOLE_NONE, CONSOLE_QUIT };
 
-/* Fills the buffer when it is empty. CONSOLE_QUIT: Ctrl-A x was typed. */
+/*
+ * Fills the buffer when it is empty; from a terminal, while there is room. CONSOLE_QUIT: Ctrl-A x
+ * was typed.
+ */
 enum console_key console_fill(struct console *c);
 /* Writes what can be written now; returns the bytes that are done with, written or dropped. */
 size_t console_write(struct console *c, const uint8_t *p, size_t n);

@@ -24,21 +24,34 @@ static int watch(const struct loop *l, int fd, enum ev ev, uint32_t events)
 	return epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &e) < 0 ? -errno : 0;
 }
 
-int loop_init(struct loop *l)
+int loop_take_signals(struct loop *l)
 {
-	static const int taken[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE};
-	struct console *c = l->console;
+	/* A caller that ignores one of these means it (nohup, a script's background job). */
+	static const int ends[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+	struct sigaction sa;
 	sigset_t set;
 
 	sigemptyset(&set);
-	for (unsigned i = 0; i < ARRAY_SIZE(taken); i++)
-		sigaddset(&set, taken[i]);
-	sigprocmask(SIG_BLOCK, &set, NULL);
+	for (unsigned i = 0; i < ARRAY_SIZE(ends); i++)
+		if (sigaction(ends[i], NULL, &sa) == 0 && sa.sa_handler != SIG_IGN)
+			sigaddset(&set, ends[i]);
+	sigaddset(&set, SIGPIPE); /* read and dropped: write() gives EPIPE, */
+	sigaddset(&set, SIGXFSZ); /* or EFBIG */
+	/* Not SIG_BLOCK: what the parent blocked, such as the vCPUs' kick, is open again. */
+	sigprocmask(SIG_SETMASK, &set, NULL);
+	l->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (l->signals < 0)
+		return log_fail(errno, "signalfd: %s", strerror(errno));
+	return 0;
+}
+
+int loop_init(struct loop *l)
+{
+	struct console *c = l->console;
+
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
 	l->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	l->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (l->epoll < 0 || l->timer < 0 || l->signals < 0 ||
-	    watch(l, l->timer, EV_TIMER, EPOLLIN | EPOLLET) ||
+	if (l->epoll < 0 || l->timer < 0 || watch(l, l->timer, EV_TIMER, EPOLLIN | EPOLLET) ||
 	    watch(l, l->signals, EV_SIGNAL, EPOLLIN))
 		return log_fail(errno, "the event loop cannot be set up: %s", strerror(errno));
 	/* What epoll refuses (EPERM) is always ready. */
@@ -100,7 +113,7 @@ static void signals(struct loop *l)
 	struct signalfd_siginfo si;
 
 	while (read(l->signals, &si, sizeof(si)) == sizeof(si))
-		if (si.ssi_signo != SIGPIPE)
+		if (si.ssi_signo != SIGPIPE && si.ssi_signo != SIGXFSZ)
 			l->ask_end(l->ctx, (int)si.ssi_signo);
 }
 
@@ -131,18 +144,20 @@ void loop_run(struct loop *l)
 	}
 }
 
-void loop_flush(struct loop *l)
+void loop_flush(struct loop *l, int ms)
 {
+	const uint64_t until = clock_now() + (uint64_t)ms * 1000000;
 	struct console *c = l->console;
 	const uint8_t *p;
 	size_t n;
 
 	while ((n = board_tx_peek(l->board, &p, true, clock_now()))) {
 		size_t done = console_write(c, p, n);
+		uint64_t now = clock_now();
 
 		if (done)
-			board_tx_done(l->board, done, clock_now());
-		else if (!console_wait_out(c, (int)(UART_STALL_NS / 1000000)))
+			board_tx_done(l->board, done, now);
+		else if (now >= until || !console_wait_out(c, (int)((until - now) / 1000000) + 1))
 			return;
 	}
 }

@@ -20,13 +20,21 @@ struct loop {
 };
 
 /*
- * Creates the descriptors (the caller set board, console and the functions) and blocks the signals that the loop takes, so that threads made later
- * leave them to it. 0 or -errno, logged.
+ * Blocks the signals that the loop takes, so that threads made later leave them to it: before a
+ * terminal is made raw, or one that comes in between would leave it so. 0 or -errno, logged.
+ */
+int loop_take_signals(struct loop *l);
+/*
+ * Creates the other descriptors; the caller has set board, console and the functions. 0 or -errno,
+ * logged.
  */
 int loop_init(struct loop *l);
 /* Runs until `ended` says so; board_wake() makes it look. */
 void loop_run(struct loop *l);
 /* The timer fires at `deadline`, or at once if that has passed. Under the board lock. */
 void loop_arm(struct loop *l, uint64_t deadline);
-/* Writes out what the guest sent before it ended; gives up on a reader that stopped. */
-void loop_flush(struct loop *l);
+/*
+ * Writes out what the guest sent before it ended; gives up on a reader that takes longer than `ms`
+ * milliseconds.
+ */
+void loop_flush(struct loop *l, int ms);

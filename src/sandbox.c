@@ -6,6 +6,8 @@
 
 #include <cap-ng.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -24,8 +26,21 @@
 
 static void (*on_violation)(void);
 
+/* A descriptor that is opened later must not become stdout or stderr. */
+static void fill_standard(void)
+{
+	struct pollfd p[] = {{.fd = 0}, {.fd = 1}, {.fd = 2}};
+
+	if (poll(p, ARRAY_SIZE(p), 0) <= 0)
+		return;
+	for (unsigned i = 0; i < ARRAY_SIZE(p); i++)
+		if ((p[i].revents & POLLNVAL) && open("/dev/null", O_RDWR) < 0)
+			return; /* without /dev/null they stay closed */
+}
+
 void sandbox_close_inherited(void)
 {
+	fill_standard();
 	syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0); /* older than 5.9: they stay open */
 }
 

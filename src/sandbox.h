@@ -5,7 +5,10 @@
 #pragma once
 #include "util.h"
 
-/* Closes what the parent left open beyond stderr. Before anything is opened. */
+/*
+ * Closes what the parent left open beyond stderr, and opens /dev/null for what it closed of stdin,
+ * stdout and stderr. Before anything else is opened.
+ */
 void sandbox_close_inherited(void);
 /*
  * No capability, none to be had again; threads made later inherit it. 0 or -errno, logged.

@@ -177,24 +177,31 @@ static void init_board(void)
 	board_init(&vmm.board, &conf, &vmm.host, clock_now());
 }
 
-static int open_users_face(void)
+/* A timeline that cannot be opened is the user's mistake; the rest is the host's. */
+static int open_timeline(const char *path)
 {
-	const char *path = vmm.opts.timeline;
-	int err;
-
 	if (path) {
 		vmm.timeline_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 		if (vmm.timeline_fd < 0)
 			return log_fail(errno, "--timeline %s: %s", path, strerror(errno));
 	}
-	err = console_open(&vmm.console);
-	if (vmm.console.raw)
-		catch_fatal();
+	return 0;
+}
+
+static int open_users_face(void)
+{
+	int err;
+
 	vmm.loop = (struct loop){.board = &vmm.board,
 	                         .console = &vmm.console,
 	                         .ended = run_ended,
 	                         .ask_end = ask_end,
 	                         .patience_ms = -1};
+	err = loop_take_signals(&vmm.loop);
+	if (!err)
+		err = console_open(&vmm.console);
+	if (vmm.console.raw)
+		catch_fatal();
 	return err ? err : loop_init(&vmm.loop);
 }
 
@@ -235,6 +242,9 @@ static int status_of(enum vm_end end, int detail, const char **name)
 	return way[end].status + detail;
 }
 
+#define FLUSH_MS       ((int)(UART_STALL_NS / 1000000))
+#define FLUSH_ASKED_MS 500
+
 static int vmm_finish(void)
 {
 	const char *name;
@@ -244,7 +254,8 @@ static int vmm_finish(void)
 
 	vm_join(&vmm.vm);
 	timeline_reach(&vmm.timeline, PHASE_EXIT);
-	loop_flush(&vmm.loop);
+	/* Who ended the run does not want to wait for a reader that stopped. */
+	loop_flush(&vmm.loop, end == VM_SIGNAL || end == VM_USER ? FLUSH_ASKED_MS : FLUSH_MS);
 	restore_console();
 	vmm.timeline.at[PHASE_ENTRY] = vmm.vm.vcpu[0].entered_ns;
 	if (vmm.timeline_fd >= 0 && timeline_write(&vmm.timeline, vmm.timeline_fd, &vmm.vm, name,
@@ -263,14 +274,13 @@ static int vmm_run(void)
 	sandbox_close_inherited();
 	err = create_machine();
 	if (err)
-		return err == -EINVAL ? STATUS_USAGE : STATUS_HOST;
-	if (boot_load(&vmm.opts.boot, &vmm.ram, &entry))
+		return STATUS_HOST;
+	if (boot_load(&vmm.opts.boot, &vmm.ram, &entry) || open_timeline(vmm.opts.timeline))
 		return STATUS_USAGE;
 	timeline_reach(&vmm.timeline, PHASE_KERNEL);
 	init_board();
-	err = vm_set_entry(&vmm.vm, &entry);
-	if (!err)
-		err = open_users_face();
+	vm_set_entry(&vmm.vm, &entry);
+	err = open_users_face();
 	if (entry.kernel64 && vm_host_emulates()) {
 		vmm.loop.patience_ms = PATIENCE_MS;
 		vmm.loop.on_silence = on_silence;
