@@ -173,40 +173,49 @@ static int frequencies(struct kvm_cpuid2 *t, unsigned tsc_khz)
 	return add(t, &tsc) || add(t, &timing) ? -E2BIG : 0;
 }
 
-static int apply_flag(struct kvm_cpuid2 *t, const char *word, size_t len)
+static const struct flag *flag_named(const char *name, size_t len)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(flags); i++) {
-		const struct flag *f = &flags[i];
-		struct kvm_cpuid_entry2 *e;
-
-		if (strlen(f->name) != len - 1 || memcmp(f->name, word + 1, len - 1))
-			continue;
-		e = leaf(t, f->leaf, f->sub);
-		if (e && word[0] == '+')
-			*leaf_reg(e, f->reg) |= (uint32_t)BIT(f->bit);
-		else if (e)
-			CLEAR(*leaf_reg(e, f->reg), BIT(f->bit));
-		return 0;
-	}
-	return log_fail(EINVAL, "--cpu-flags: unknown CPU feature \"%.*s\"", (int)len, word);
+	for (unsigned i = 0; i < ARRAY_SIZE(flags); i++)
+		if (strlen(flags[i].name) == len && !memcmp(flags[i].name, name, len))
+			return &flags[i];
+	return NULL;
 }
 
-static int apply_flags(struct kvm_cpuid2 *t, const char *list)
+/* A leaf that KVM does not report has no feature to turn on. */
+static void apply_flag(struct kvm_cpuid2 *t, const struct flag *f, bool on)
+{
+	struct kvm_cpuid_entry2 *e = leaf(t, f->leaf, f->sub);
+
+	if (e && on)
+		*leaf_reg(e, f->reg) |= (uint32_t)BIT(f->bit);
+	else if (e)
+		CLEAR(*leaf_reg(e, f->reg), BIT(f->bit));
+}
+
+/* Each word of the list, applied to `t` unless that is NULL. */
+static int each_flag(struct kvm_cpuid2 *t, const char *list)
 {
 	while (list && *list) {
 		size_t len = strcspn(list, ",");
-		int err;
+		const struct flag *f;
 
 		if (len < 2 || (list[0] != '+' && list[0] != '-'))
-			return log_fail(EINVAL,
-			                "--cpu-flags: \"%.*s\" is not +feature or -feature",
+			return log_fail(EINVAL, "--cpu-flags: \"%.*s\" is not +feature or -feature",
 			                (int)len, list);
-		err = apply_flag(t, list, len);
-		if (err)
-			return err;
+		f = flag_named(list + 1, len - 1);
+		if (!f)
+			return log_fail(EINVAL, "--cpu-flags: unknown CPU feature \"%.*s\"", (int)len,
+			                list);
+		if (t)
+			apply_flag(t, f, list[0] == '+');
 		list += len + (list[len] == ',');
 	}
 	return 0;
+}
+
+int cpuid_check_flags(const char *list)
+{
+	return each_flag(NULL, list);
 }
 
 int cpuid_build(struct kvm_cpuid2 *t, const struct cpuid_conf *c)
@@ -226,7 +235,7 @@ int cpuid_build(struct kvm_cpuid2 *t, const struct cpuid_conf *c)
 	if (!err)
 		err = frequencies(t, c->tsc_khz);
 	if (!err)
-		err = apply_flags(t, c->flags);
+		err = each_flag(t, c->flags);
 	if (!err)
 		cpuid_set_apic_id(t, 0);
 	return err;

@@ -21,5 +21,7 @@ struct cpuid_conf {
  * 0, or -EINVAL with the unknown flag logged, -E2BIG.
  */
 int cpuid_build(struct kvm_cpuid2 *t, const struct cpuid_conf *c);
+/* Is this a list for cpuid_conf.flags? 0, or -EINVAL with the word that is wrong logged. */
+int cpuid_check_flags(const char *list);
 /* Makes it the table of the vCPU with this APIC ID. */
 void cpuid_set_apic_id(struct kvm_cpuid2 *t, unsigned apic_id);

@@ -134,25 +134,22 @@ void vcpu_entry_sregs(struct kvm_sregs *s, enum boot_mode mode)
 }
 
 /*
- * The LAPIC stays as KVM resets it: LVT0 of the first CPU is ExtINT, as firmware leaves it [KVM
- * quirk LINT0_REENABLED]; LVT1 is masked, and nothing on this board drives NMI.
+ * The first KVM_RUN takes the registers along [api.rst, KVM_CAP_SYNC_REGS; Linux 4.17]. The LAPIC
+ * stays as KVM resets it: LVT0 of the first CPU is ExtINT, as firmware leaves it [KVM quirk
+ * LINT0_REENABLED]; LVT1 is masked, and nothing on this board drives NMI.
  */
-int vcpu_set_entry(struct vcpu *v, const struct boot_entry *e)
+void vcpu_set_entry(struct vcpu *v, const struct boot_entry *e)
 {
-	struct kvm_regs regs = {.rip = e->rip,
-	                        .rsi = e->rsi,
-	                        .rax = e->rax,
-	                        .rbx = e->rbx,
-	                        .rsp = GPA_STACK,
-	                        .rflags = RFLAGS_FIXED};
-	struct kvm_sregs s;
+	struct kvm_sync_regs *s = &v->run->s.regs;
 
-	vcpu_entry_sregs(&s, e->mode);
-	if (ioctl(v->fd, KVM_SET_SREGS, &s) < 0)
-		return log_fail(errno, "KVM_SET_SREGS: %s", strerror(errno));
-	if (ioctl(v->fd, KVM_SET_REGS, &regs) < 0)
-		return log_fail(errno, "KVM_SET_REGS: %s", strerror(errno));
-	return 0;
+	s->regs = (struct kvm_regs){.rip = e->rip,
+	                            .rsi = e->rsi,
+	                            .rax = e->rax,
+	                            .rbx = e->rbx,
+	                            .rsp = GPA_STACK,
+	                            .rflags = RFLAGS_FIXED};
+	vcpu_entry_sregs(&s->sregs, e->mode);
+	v->run->kvm_dirty_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
 }
 
 /* A KVM_RUN that finishes the last port or memory access and enters no further [api.rst]. */

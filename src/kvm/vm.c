@@ -24,7 +24,7 @@
 #define VCPU_STACK (256 * KIB)
 
 /*
- * What minnow cannot do without; Linux 5.10 has them all. The newest, IMMEDIATE_EXIT, is asked for
+ * What minnow cannot do without; Linux 5.10 has them all. The newest, SYNC_REGS, is asked for
  * at each start; the others when something failed, to name the cause.
  */
 static const struct {
@@ -37,6 +37,7 @@ static const struct {
 	{KVM_CAP_X2APIC_API, "KVM_CAP_X2APIC_API"},
 	{KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD"},
 	{KVM_CAP_IRQ_ROUTING, "KVM_CAP_IRQ_ROUTING"},
+	{KVM_CAP_SYNC_REGS, "KVM_CAP_SYNC_REGS"},
 };
 
 static int kvm_open(struct vm *vm)
@@ -94,7 +95,7 @@ int vm_create(struct vm *vm, const struct vm_conf *c)
 		return log_fail(errno, "KVM_CREATE_VM: %s", strerror(errno));
 	vm->cpus = c->cpus;
 	err = split_irqchip(vm);
-	if (err || ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_IMMEDIATE_EXIT) <= 0)
+	if (err || ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_SYNC_REGS) <= 0)
 		return kvm_missing(vm, err);
 	return 0;
 }
@@ -166,9 +167,9 @@ int vm_create_vcpus(struct vm *vm, const struct vm_conf *c)
 	return 0;
 }
 
-int vm_set_entry(struct vm *vm, const struct boot_entry *entry)
+void vm_set_entry(struct vm *vm, const struct boot_entry *entry)
 {
-	return vcpu_set_entry(&vm->vcpu[0], entry);
+	vcpu_set_entry(&vm->vcpu[0], entry);
 }
 
 /* --- the sink: from the board, its lock held, to KVM --- */

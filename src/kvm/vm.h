@@ -78,8 +78,8 @@ int vm_set_ram(struct vm *vm, const struct ram *ram);
 int vm_create_vcpus(struct vm *vm, const struct vm_conf *c);
 /* The board's way to the vCPUs; `vm` is the ctx. */
 void vm_sink(struct vm *vm, struct irq_sink *sink);
-/* vCPU 0 will start at `entry`. 0 or -errno, logged. */
-int vm_set_entry(struct vm *vm, const struct boot_entry *entry);
+/* vCPU 0 will start at `entry`. */
+void vm_set_entry(struct vm *vm, const struct boot_entry *entry);
 
 /*
  * Creates the vCPU threads; each calls `confine` (NULL: none), then waits at the gate. 0 or -errno,
