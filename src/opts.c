@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kvm/cpuid.h"
 #include "log.h"
 
 #define DEFAULT_CMDLINE "console=ttyS0 reboot=k panic=-1"
@@ -62,7 +63,7 @@ static int parse_cpus(const char *s, unsigned *cpus)
 
 	errno = 0;
 	n = strtol(s, &end, 10);
-	if (errno || end == s || *end || n < 1 || n > (long)MAX_CPUS)
+	if (errno || *s < '0' || *s > '9' || *end || n < 1 || n > (long)MAX_CPUS)
 		return log_fail(EINVAL, "--cpus %s: give a number from 1 to %u", s, MAX_CPUS);
 	*cpus = (unsigned)n;
 	return 0;
@@ -122,7 +123,7 @@ static int set_option(struct opts *o, enum opt opt, const char *val)
 		n = parse_choice("--entry", val, entry, "auto, linux64 or pvh");
 		o->boot.entry = (enum boot_entry_choice)n;
 		break;
-	case OPT_CPU_FLAGS: o->cpu_flags = val; break;
+	case OPT_CPU_FLAGS: o->cpu_flags = val; return cpuid_check_flags(val);
 	case OPT_NO_SEED: o->boot.rng_seed = false; break;
 	case OPT_TIMELINE: o->timeline = val; break;
 	case OPT_TRACE: o->trace = true; break;
@@ -155,6 +156,16 @@ static int parse_option(struct opts *o, bool *seen, char **argv, int *i)
 	return set_option(o, opt, val);
 }
 
+/* --help and --version, where an option may stand: they are also values, of --cmdline say. */
+static bool asks_for_text(struct opts *o, const char *arg)
+{
+	if (!strcmp(arg, "--help") || !strcmp(arg, "-h"))
+		o->command = COMMAND_HELP;
+	if (!strcmp(arg, "--version") || !strcmp(arg, "-V"))
+		o->command = COMMAND_VERSION;
+	return o->command != COMMAND_RUN;
+}
+
 int opts_parse(struct opts *o, int argc, char **argv)
 {
 	bool seen[OPT_N] = {false};
@@ -163,20 +174,16 @@ int opts_parse(struct opts *o, int argc, char **argv)
 	*o = (struct opts){.command = COMMAND_RUN,
 	                   .mem = DEFAULT_MEM,
 	                   .boot = {.cmdline = DEFAULT_CMDLINE, .cpus = 1, .rng_seed = true}};
-	for (int i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
-			o->command = COMMAND_HELP;
-		if (!strcmp(argv[i], "--version") || !strcmp(argv[i], "-V"))
-			o->command = COMMAND_VERSION;
-	}
-	if (o->command != COMMAND_RUN)
-		return 0;
 	if (argc < 2)
 		return log_fail(EINVAL, "no command; try: minnow run KERNEL, or minnow --help");
+	if (asks_for_text(o, argv[1]))
+		return 0;
 	if (strcmp(argv[1], "run"))
 		return log_fail(EINVAL, "unknown command %s; see minnow --help", argv[1]);
 	for (int i = 2; i < argc && !err; i++) {
-		if (argv[i][0] == '-') {
+		if (asks_for_text(o, argv[i])) {
+			return 0;
+		} else if (argv[i][0] == '-') {
 			err = parse_option(o, seen, argv, &i);
 		} else if (seen[OPT_KERNEL]) {
 			return log_fail(EINVAL, "a second kernel is given: %s", argv[i]);
