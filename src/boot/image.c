@@ -82,7 +82,7 @@ int image_read(const struct image *img, uint64_t off, void *dst, uint64_t len)
 {
 	uint8_t *to = dst;
 
-	if (off > img->size || len > img->size - off)
+	if (!image_holds(img, off, len))
 		return log_fail(ENOEXEC,
 				"%s %s: truncated: it ends at byte %" PRIu64 ", and %" PRIu64
 				" bytes are needed from %" PRIu64 " on; fetch it again",

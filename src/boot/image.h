@@ -24,6 +24,12 @@ void image_close(struct image *img);
  */
 int image_head(struct image *img, void *buf, uint64_t len);
 
+/* Has the file all of [off, off + len)? */
+static inline bool image_holds(const struct image *img, uint64_t off, uint64_t len)
+{
+	return off <= img->size && len <= img->size - off;
+}
+
 /*
  * Reads exactly [off, off + len) to `dst`. 0, or -errno with the cause logged: -ENOEXEC where the
  * file is shorter ("kernel X: truncated: ...").

@@ -129,8 +129,11 @@ int load_read(const struct load *l, const struct image *img, uint64_t off, uint6
 				"%s %s: %" PRIu64 " bytes at %#" PRIx64 " are outside guest RAM",
 				img->what, img->path, len, gpa);
 	load_dense(l, gpa, len);
-	/* A hint as well: an older kernel refuses it, and the read makes the pages. */
-	if (len >= POPULATE_MIN)
+	/*
+	 * A hint as well: an older kernel refuses it, and the read makes the pages. Not for more
+	 * than there is to read: a header may claim gigabytes.
+	 */
+	if (len >= POPULATE_MIN && image_holds(img, off, len))
 		madvise(to - lead, align_up(lead + len, PAGE), MADV_POPULATE_WRITE);
 	return image_read(img, off, to, len);
 }

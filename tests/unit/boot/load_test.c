@@ -220,6 +220,29 @@ static void a_read_outside_ram_is_refused(void **state)
 	file_free(&f);
 }
 
+/* Pages of [gpa, gpa + len) that are there. */
+static unsigned resident(uint64_t gpa, uint64_t len)
+{
+	static unsigned char page[16 * MIB / 4096];
+	unsigned n = 0;
+
+	assert_int_equal(mincore(ram_at(&ram, gpa, len), len, page), 0);
+	for (uint64_t i = 0; i < len / 4096; i++)
+		n += page[i] & 1;
+	return n;
+}
+
+static void a_read_beyond_the_file_makes_no_pages(void **state)
+{
+	struct file f = file_new("0123456789", 10);
+
+	assert_int_equal(image_open(&l.kernel, "kernel", f.path), 0);
+	assert_fails(load_read(&l, &l.kernel, 0, MIB, 8 * MIB), ENOEXEC, "truncated");
+	assert_int_equal(resident(0, 16 * MIB), 0);
+	image_close(&l.kernel);
+	file_free(&f);
+}
+
 static void without_initrd_nothing_is_done(void **state)
 {
 	assert_int_equal(load_initrd(&l, GIB), 0);
@@ -333,6 +356,7 @@ int main(void)
 		T(a_large_read_at_an_odd_address_is_whole),
 		T(only_whole_blocks_of_dense_memory_become_huge),
 		T(a_read_outside_ram_is_refused),
+		T(a_read_beyond_the_file_makes_no_pages),
 		T(without_initrd_nothing_is_done),
 		T(an_initrd_lies_page_aligned_at_the_top),
 		T(an_initrd_lies_below_its_limit),
