@@ -160,18 +160,22 @@ static void finish_access(struct vcpu *v)
 	v->run->immediate_exit = 0;
 }
 
-static void park(struct vcpu *v)
+static void set_parked_at(struct vcpu *v, uint32_t gate)
+{
+	atomic_store(&v->parked_at, gate);
+	if (atomic_load(&v->vm->pausing))
+		syscall(SYS_futex, &v->parked_at, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+static void park(struct vcpu *v, uint32_t gate)
 {
 	struct vm *vm = v->vm;
 
 	if (v->entered_ns)
 		finish_access(v);
-	atomic_fetch_add(&vm->parked, 1);
-	if (atomic_load(&vm->pausing))
-		syscall(SYS_futex, &vm->parked, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-	while (atomic_load(&vm->gate) == VM_GATE_PARKED)
-		syscall(SYS_futex, &vm->gate, FUTEX_WAIT_PRIVATE, VM_GATE_PARKED, NULL, NULL, 0);
-	atomic_fetch_sub(&vm->parked, 1);
+	set_parked_at(v, gate);
+	while (atomic_load(&vm->gate) == gate)
+		syscall(SYS_futex, &vm->gate, FUTEX_WAIT_PRIVATE, gate, NULL, NULL, 0);
 }
 
 /*
@@ -209,8 +213,8 @@ static bool vcpu_enter(struct vcpu *v)
 
 	v->run->immediate_exit = 0;
 	atomic_signal_fence(memory_order_seq_cst);
-	while ((gate = atomic_load(&v->vm->gate)) == VM_GATE_PARKED)
-		park(v);
+	while (((gate = atomic_load(&v->vm->gate)) & VM_GATE_STATE) == VM_GATE_PARKED)
+		park(v, gate);
 	if (gate == VM_GATE_STOP || atomic_load(&v->vm->end) != VM_RUNNING)
 		return false;
 	if (v->id == 0 && !inject_intr(v)) {
@@ -342,6 +346,7 @@ void *vcpu_main(void *arg)
 	if (v->vm->confine && v->vm->confine())
 		vm_end(v->vm, VM_HOST_FAILED, 0);
 	vcpu_run(v);
+	set_parked_at(v, VCPU_ENDED);
 	board_wake(v->vm->board); /* the loop sees that the run has ended */
 	return NULL;
 }

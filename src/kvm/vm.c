@@ -94,6 +94,7 @@ int vm_create(struct vm *vm, const struct vm_conf *c)
 	if (vm->fd < 0)
 		return log_fail(errno, "KVM_CREATE_VM: %s", strerror(errno));
 	vm->cpus = c->cpus;
+	atomic_store(&vm->gate, VM_GATE_PAUSE | VM_GATE_PARKED); /* no vCPU is at it yet */
 	err = split_irqchip(vm);
 	if (err || ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_SYNC_REGS) <= 0)
 		return kvm_missing(vm, err);
@@ -276,11 +277,16 @@ int vm_start_threads(struct vm *vm, struct board *board, int (*confine)(void))
 
 void vm_resume(struct vm *vm)
 {
-	uint32_t parked = VM_GATE_PARKED;
+	uint32_t gate = atomic_load(&vm->gate);
+	bool wake = false;
 
 	/* A VM that was told to stop stays stopped. */
-	if (atomic_compare_exchange_strong(&vm->gate, &parked, VM_GATE_OPEN) &&
-	    atomic_load(&vm->parked))
+	if ((gate & VM_GATE_STATE) != VM_GATE_PARKED ||
+	    !atomic_compare_exchange_strong(&vm->gate, &gate, gate | VM_GATE_OPEN))
+		return;
+	for (unsigned i = 0; i < vm->started; i++)
+		wake |= atomic_load(&vm->vcpu[i].parked_at) == gate;
+	if (wake)
 		futex_wake(&vm->gate);
 }
 
@@ -292,13 +298,17 @@ static void kick_all(struct vm *vm)
 
 void vm_pause(struct vm *vm)
 {
-	uint32_t open = VM_GATE_OPEN, n;
+	uint32_t gate = atomic_load(&vm->gate), at;
 
 	atomic_store(&vm->pausing, true);
-	if (atomic_compare_exchange_strong(&vm->gate, &open, VM_GATE_PARKED))
+	if ((gate & VM_GATE_STATE) == VM_GATE_OPEN &&
+	    atomic_compare_exchange_strong(&vm->gate, &gate, gate - VM_GATE_OPEN + VM_GATE_PAUSE))
 		kick_all(vm);
-	while ((n = atomic_load(&vm->parked)) < vm->started)
-		syscall(SYS_futex, &vm->parked, FUTEX_WAIT_PRIVATE, n, NULL, NULL, 0);
+	gate = atomic_load(&vm->gate);
+	for (unsigned i = 0; i < vm->started && (gate & VM_GATE_STATE) == VM_GATE_PARKED; i++)
+		while ((at = atomic_load(&vm->vcpu[i].parked_at)) != gate && at != VCPU_ENDED)
+			syscall(SYS_futex, &vm->vcpu[i].parked_at, FUTEX_WAIT_PRIVATE, at, NULL,
+			        NULL, 0);
 	atomic_store(&vm->pausing, false);
 }
 
@@ -325,10 +335,12 @@ bool vm_join(struct vm *vm)
 	atomic_store(&vm->gate, VM_GATE_STOP);
 	futex_wake(&vm->gate);
 	kick_all(vm);
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec++;
 	for (unsigned i = 0; i < vm->started; i++)
-		if (pthread_timedjoin_np(vm->vcpu[i].thread, NULL, &until))
+		if (pthread_clockjoin_np(vm->vcpu[i].thread, NULL, CLOCK_MONOTONIC, &until) == 0)
+			vm->vcpu[i].thread = 0; /* draining the console may raise INTR still */
+		else
 			all = false;
 	return all;
 }

@@ -34,13 +34,20 @@ struct vcpu {
 	struct kvm_run *run;
 	struct vm *vm;
 	pthread_t thread;
+	_Atomic uint32_t parked_at;    /* the value of the gate that it waits at; a futex */
 	uint64_t entered_ns;           /* first KVM_RUN; 0 before */
 	uint64_t exits[VCPU_EXITS];    /* by KVM_EXIT_* */
 	uint64_t kicks;                /* KVM_RUN interrupted */
 };
 
-/* What vCPUs do at the gate before each entry. */
+/*
+ * What vCPUs do at the gate before each entry: the low bits of vm.gate. Above them is the number of
+ * the pause: a vCPU that is late to see one end does not pass for one that waits in the next.
+ */
 enum vm_gate { VM_GATE_PARKED, VM_GATE_OPEN, VM_GATE_STOP };
+#define VM_GATE_STATE MASK(1, 0)
+#define VM_GATE_PAUSE 4u
+#define VCPU_ENDED    UINT32_MAX /* vcpu.parked_at of a thread that returned */
 
 struct vm {
 	int kvm, fd;
@@ -48,8 +55,7 @@ struct vm {
 	unsigned cpus;
 	struct board *board;
 	struct vcpu vcpu[MAX_CPUS];
-	_Atomic uint32_t gate;   /* enum vm_gate; a futex */
-	_Atomic uint32_t parked; /* vCPUs waiting at the gate; a futex */
+	_Atomic uint32_t gate;   /* a futex */
 	atomic_bool pausing;     /* vm_pause() waits for them */
 	atomic_bool intr;        /* the 8259's INTR, for vCPU 0 */
 	_Atomic int end;         /* enum vm_end, and the detail above its low byte */

@@ -410,14 +410,14 @@ static void ctrl_a_sequences(void **state)
 		const char *typed, *waits;
 		enum console_key key;
 	} row[] = {
-		{"plain", "plain", CONSOLE_NONE},
-		{CTRL_A "a", CTRL_A, CONSOLE_NONE},
-		{CTRL_A CTRL_A, CTRL_A, CONSOLE_NONE},
-		{"b" CTRL_A "ac", "b" CTRL_A "c", CONSOLE_NONE},
-		{CTRL_A "q", "q", CONSOLE_NONE}, /* no command: the character alone */
-		{"x", "x", CONSOLE_NONE},
-		{CTRL_A CTRL_A "x", CTRL_A "x", CONSOLE_NONE}, /* the second is a character */
-		{CTRL_A "X", "X", CONSOLE_NONE},
+		{"plain",           "plain",        CONSOLE_NONE},
+		{CTRL_A "a",        CTRL_A,         CONSOLE_NONE},
+		{CTRL_A CTRL_A,     CTRL_A,         CONSOLE_NONE},
+		{"b" CTRL_A "ac",   "b" CTRL_A "c", CONSOLE_NONE},
+		{CTRL_A "q",        "q",            CONSOLE_NONE}, /* no command: the character alone */
+		{"x",               "x",            CONSOLE_NONE},
+		{CTRL_A CTRL_A "x", CTRL_A "x",     CONSOLE_NONE}, /* the second is a character */
+		{CTRL_A "X",        "X",            CONSOLE_NONE},
 	};
 
 	terminal();

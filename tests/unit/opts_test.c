@@ -44,11 +44,11 @@ static void a_kernel_alone_has_documented_defaults(void **state)
 
 static void every_option_reaches_its_field(void **state)
 {
-	assert_int_equal(PARSE("run", "--kernel", "k", "--initrd", "i", "--cmdline", "a b", "--cpus",
-	                       "32", "--mem", "4G", "--pages", "2m", "--entry", "pvh", "--cpu-flags",
-	                       "-x2apic,+svm", "--no-seed", "--timeline", "t", "--trace",
-	                       "--test-device"),
-	                 0);
+	assert_int_equal(PARSE("run", "--kernel", "k", "--initrd", "i", "--cmdline", "a b",
+			       "--cpus", "32", "--mem", "4G", "--pages", "2m", "--entry", "pvh",
+			       "--cpu-flags", "-x2apic,+svm", "--no-seed", "--timeline", "t",
+			       "--trace", "--test-device"),
+			 0);
 	assert_string_equal(o.boot.kernel, "k");
 	assert_string_equal(o.boot.initrd, "i");
 	assert_string_equal(o.boot.cmdline, "a b");
@@ -100,9 +100,16 @@ static void memory_sizes_have_units(void **state)
 		const char *text;
 		uint64_t bytes;
 	} size[] = {
-		{"16", 16 * MIB},   {"16M", 16 * MIB},     {"16m", 16 * MIB}, {"1G", GIB},
-		{"1g", GIB},        {"3G", 3 * GIB},       {"64G", 64 * GIB}, {"1024G", 1024 * GIB},
-		{"0512M", 512 * MIB}, {"1048576", 1024 * GIB},
+		{"16",      16 * MIB  },
+                {"16M",     16 * MIB  },
+		{"16m",     16 * MIB  },
+                {"1G",      GIB       },
+		{"1g",      GIB       },
+                {"3G",      3 * GIB   },
+		{"64G",     64 * GIB  },
+                {"1024G",   1024 * GIB},
+		{"0512M",   512 * MIB },
+                {"1048576", 1024 * GIB},
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(size); i++) {
@@ -113,9 +120,21 @@ static void memory_sizes_have_units(void **state)
 
 static void memory_sizes_that_are_none_are_refused(void **state)
 {
-	static const char *const text[] = {"", "M", "abc", "-512M", "+512M", " 512M", "512 M", "512MB",
-	                                   "512MM", "512K", "0x200", "1.5G", "512M ",
-	                                   "18446744073709551616", "99999999999999999999999999999G"};
+	static const char *const text[] = {"",
+					   "M",
+					   "abc",
+					   "-512M",
+					   "+512M",
+					   " 512M",
+					   "512 M",
+					   "512MB",
+					   "512MM",
+					   "512K",
+					   "0x200",
+					   "1.5G",
+					   "512M ",
+					   "18446744073709551616",
+					   "99999999999999999999999999999G"};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(text); i++)
 		REFUSED("give a size such as 512M or 4G", "run", "k", "--mem", text[i]);
@@ -123,10 +142,18 @@ static void memory_sizes_that_are_none_are_refused(void **state)
 
 static void memory_sizes_out_of_range_are_refused(void **state)
 {
-	static const char *const text[] = {"0", "0M", "0G", "1", "15M", "14", "1025G", "1048577M",
-	                                   "1048578", "18446744073709551615",
-	                                   "17179869184G", /* 2^64 bytes */
-	                                   "18014398509481984M" /* 2^64 * 1024 bytes */};
+	static const char *const text[] = {"0",
+					   "0M",
+					   "0G",
+					   "1",
+					   "15M",
+					   "14",
+					   "1025G",
+					   "1048577M",
+					   "1048578",
+					   "18446744073709551615",
+					   "17179869184G", /* 2^64 bytes */
+					   "18014398509481984M" /* 2^64 * 1024 bytes */};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(text); i++)
 		REFUSED("from 16M to 1024G", "run", "k", "--mem", text[i]);
@@ -140,8 +167,19 @@ static void odd_memory_sizes_are_refused(void **state)
 
 static void cpus_are_1_to_32(void **state)
 {
-	static const char *const text[] = {"0",   "33", "-1", "abc", "",   " 4", "+4", "4 ",
-	                                   "4.0", "0x4", "4x", "4294967297", "9999999999999999999999"};
+	static const char *const text[] = {"0",
+					   "33",
+					   "-1",
+					   "abc",
+					   "",
+					   " 4",
+					   "+4",
+					   "4 ",
+					   "4.0",
+					   "0x4",
+					   "4x",
+					   "4294967297",
+					   "9999999999999999999999"};
 
 	assert_int_equal(PARSE("run", "k", "--cpus", "1"), 0);
 	assert_int_equal(PARSE("run", "k", "--cpus", "32"), 0);
@@ -235,9 +273,9 @@ static void help_and_version_stand_where_options_do(void **state)
 static void help_fits_a_screen_and_names_every_option(void **state)
 {
 	static const char *const names[] = {
-		"--kernel", "--initrd", "--cmdline", "--cpus", "--mem", "--pages", "--entry",
-		"--cpu-flags", "--no-seed", "--timeline", "--trace", "--test-device", "--help",
-		"--version", "Exit status"};
+		"--kernel", "--initrd",      "--cmdline",   "--cpus",    "--mem",
+		"--pages",  "--entry",       "--cpu-flags", "--no-seed", "--timeline",
+		"--trace",  "--test-device", "--help",      "--version", "Exit status"};
 	unsigned lines = 0, width = 0;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)

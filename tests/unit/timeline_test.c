@@ -113,7 +113,8 @@ static void marks_keep_time_and_value(void **state)
 	timeline_mark(&t, 123, 1000);
 	timeline_mark(&t, 0, 2000);
 	written("reset", 0, 0);
-	assert_has("\"marks\": [{\"at_ns\": 1000, \"value\": 123}, {\"at_ns\": 2000, \"value\": 0}]");
+	assert_has(
+		"\"marks\": [{\"at_ns\": 1000, \"value\": 123}, {\"at_ns\": 2000, \"value\": 0}]");
 	assert_has("\"marks_seen\": 2");
 }
 

@@ -161,7 +161,7 @@ static void intel_cores_are_counted(void **state)
 	assert_int_equal(entry(4, 1)->eax, 3u << 26 | 0 << 14 | 0x122);
 	assert_int_equal(entry(4, 2)->eax, 3u << 26 | 0 << 14 | 0x143);
 	assert_int_equal(entry(4, 3)->eax, 3u << 26 | 3 << 14 | 0x163); /* L3: all */
-	assert_int_equal(entry(4, 4)->eax, 0); /* the end stays the end */
+	assert_int_equal(entry(4, 4)->eax, 0);                          /* the end stays the end */
 	assert_int_equal(entry(0xb, 0)->eax, 0);
 	assert_int_equal(entry(0xb, 0)->ebx, 1);
 	assert_int_equal(entry(0xb, 0)->ecx, 0x100); /* level 0: SMT */
@@ -192,7 +192,17 @@ static void ids_have_bits_for_odd_counts(void **state)
 {
 	static const struct {
 		unsigned cpus, bits;
-	} count[] = {{1, 0}, {2, 1}, {3, 2}, {5, 3}, {8, 3}, {9, 4}, {17, 5}, {31, 5}, {32, 5}};
+	} count[] = {
+		{1,  0},
+                {2,  1},
+                {3,  2},
+                {5,  3},
+                {8,  3},
+                {9,  4},
+                {17, 5},
+                {31, 5},
+                {32, 5}
+        };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(count); i++) {
 		BUILD(intel, .cpus = count[i].cpus);
@@ -202,7 +212,7 @@ static void ids_have_bits_for_odd_counts(void **state)
 		assert_int_equal(entry(1, 0)->ebx >> 16 & 0xff, count[i].cpus);
 		BUILD(amd, .cpus = count[i].cpus);
 		assert_int_equal(entry(0x80000008, 0)->ecx,
-		                 count[i].bits << 12 | (count[i].cpus - 1));
+				 count[i].bits << 12 | (count[i].cpus - 1));
 	}
 }
 
@@ -230,7 +240,7 @@ static void each_vcpu_has_its_id(void **state)
 static void a_cpu_without_leaf_bh_gets_none(void **state)
 {
 	struct kvm_cpuid_entry2 old[] = {
-		{.function = 0, .eax = 0xa, .ebx = 0x756e6547},
+		{.function = 0, .eax = 0xa,        .ebx = 0x756e6547},
 		{.function = 1, .ebx = 0x00100800, .edx = 0x0fabfbff},
 	};
 
@@ -247,7 +257,7 @@ static void the_tsc_is_a_ratio_of_a_1_ghz_crystal(void **state)
 	assert_int_equal(entry(0x15, 0)->ebx, 2899886);
 	assert_int_equal(entry(0x15, 0)->ecx, 1000000000);
 	assert_int_equal((uint64_t)entry(0x15, 0)->ecx * entry(0x15, 0)->ebx / entry(0x15, 0)->eax,
-	                 2899886000ull);
+			 2899886000ull);
 	assert_int_equal(entry(0, 0)->eax, 0x1f); /* was beyond it already */
 	BUILD(amd, .cpus = 1, .tsc_khz = 2445406);
 	assert_int_equal(entry(0x15, 0)->ebx, 2445406);
@@ -301,11 +311,13 @@ static void a_feature_of_an_absent_leaf_changes_nothing(void **state)
 static void words_that_are_no_features_are_refused(void **state)
 {
 	static const char *const word[] = {"+warp", "-x2api", "+x2apic2", "+X2APIC"};
-	static const char *const form[] = {"x2apic", "+", "-", "*x2apic", ",+svm", " +svm", "+svm,,+npt"};
+	static const char *const form[] = {"x2apic", "+",     "-",         "*x2apic",
+					   ",+svm",  " +svm", "+svm,,+npt"};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(word); i++) {
-		assert_fails(build(amd, ARRAY_SIZE(amd), &(struct cpuid_conf){.cpus = 1, .flags = word[i]}),
-		             EINVAL, "unknown CPU feature");
+		assert_fails(build(amd, ARRAY_SIZE(amd),
+				   &(struct cpuid_conf){.cpus = 1, .flags = word[i]}),
+			     EINVAL, "unknown CPU feature");
 		assert_fails(cpuid_check_flags(word[i]), EINVAL, "unknown CPU feature");
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(form); i++)
@@ -327,16 +339,19 @@ static void a_full_table_is_refused_not_overrun(void **state)
 			full[i].function = 0x100 + i;
 		/* 0Bh takes two entries, 15h and 40000010h one each */
 		assert_int_equal(build(full, CPUID_MAX - missing,
-		                       &(struct cpuid_conf){.cpus = 1, .tsc_khz = 1000}), -E2BIG);
+				       &(struct cpuid_conf){.cpus = 1, .tsc_khz = 1000}),
+				 -E2BIG);
 		assert_true(table.t.nent <= CPUID_MAX);
 	}
-	assert_int_equal(build(full, CPUID_MAX - 4, &(struct cpuid_conf){.cpus = 1, .tsc_khz = 1000}), 0);
+	assert_int_equal(
+		build(full, CPUID_MAX - 4, &(struct cpuid_conf){.cpus = 1, .tsc_khz = 1000}), 0);
 	assert_int_equal(table.t.nent, CPUID_MAX);
 }
 
 static void an_empty_table_is_survived(void **state)
 {
-	assert_int_equal(build(table.room, 0, &(struct cpuid_conf){.cpus = 32, .tsc_khz = 1000}), 0);
+	assert_int_equal(build(table.room, 0, &(struct cpuid_conf){.cpus = 32, .tsc_khz = 1000}),
+			 0);
 	assert_int_equal(table.t.nent, 2);
 }
 

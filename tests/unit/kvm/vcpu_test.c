@@ -27,16 +27,16 @@ const char *vm_exit_name(unsigned reason) { return NULL; }
 void cpuid_set_apic_id(struct kvm_cpuid2 *t, unsigned apic_id) {}
 // clang-format on
 
-#define CR0_PE BIT(0)
-#define CR0_NE BIT(5)
-#define CR0_NW BIT(29)
-#define CR0_CD BIT(30)
-#define CR0_PG BIT(31)
+#define CR0_PE    BIT(0)
+#define CR0_NE    BIT(5)
+#define CR0_NW    BIT(29)
+#define CR0_CD    BIT(30)
+#define CR0_PG    BIT(31)
 #define CR4_PAE   BIT(5)
 #define CR4_VMXE  BIT(13)
 #define CR4_PCIDE BIT(17)
-#define EFER_LME BIT(8)
-#define EFER_LMA BIT(10)
+#define EFER_LME  BIT(8)
+#define EFER_LMA  BIT(10)
 
 #define TYPE_ACCESSED 1
 #define TYPE_WRITE    2 /* of data; of code: readable */
@@ -68,7 +68,8 @@ static bool is_long(const struct kvm_sregs *s)
 
 static void control_registers_agree(void **state)
 {
-	FOR_MODES(s) {
+	FOR_MODES(s)
+	{
 		/* [26.3.1.1] PG needs PE; NE is fixed to 1; NW without CD is refused */
 		assert_true(s.cr0 & CR0_PE);
 		assert_true(s.cr0 & CR0_NE);
@@ -85,8 +86,10 @@ static void control_registers_agree(void **state)
 
 static void ia32e_mode_is_on_as_a_whole_or_not_at_all(void **state)
 {
-	FOR_MODES(s) {
-		/* [26.3.1.1] LMA equals the IA-32e control and, with paging, LME; it needs PG, PAE */
+	FOR_MODES(s)
+	{
+		/* [26.3.1.1] LMA equals the IA-32e control and, with paging, LME; it needs PG, PAE
+		 */
 		bool on = modes[m_] == BOOT_MODE_LONG64;
 
 		assert_int_equal(!!(s.cr0 & CR0_PG), on);
@@ -106,8 +109,10 @@ static void cr3_points_to_the_tables_within_the_width(void **state)
 
 static void code_is_flat_ring_0_and_accessed(void **state)
 {
-	FOR_MODES(s) {
-		assert_int_equal(s.cs.type, TYPE_CODE | TYPE_WRITE | TYPE_ACCESSED); /* 9, 11, 13, 15 */
+	FOR_MODES(s)
+	{
+		assert_int_equal(s.cs.type,
+				 TYPE_CODE | TYPE_WRITE | TYPE_ACCESSED); /* 9, 11, 13, 15 */
 		assert_int_equal(s.cs.s, 1);
 		assert_int_equal(s.cs.dpl, 0); /* equal to SS's for types 9 and 11 */
 		assert_int_equal(s.cs.present, 1);
@@ -122,7 +127,8 @@ static void code_is_flat_ring_0_and_accessed(void **state)
 
 static void data_segments_are_flat_and_writable(void **state)
 {
-	FOR_MODES(s) {
+	FOR_MODES(s)
+	{
 		const struct kvm_segment *seg[] = {&s.ds, &s.es, &s.fs, &s.gs, &s.ss};
 
 		for (unsigned i = 0; i < ARRAY_SIZE(seg); i++) {
@@ -134,7 +140,8 @@ static void data_segments_are_flat_and_writable(void **state)
 			assert_int_equal(seg[i]->limit, 0xffffffff);
 			assert_int_equal(seg[i]->l, 0);
 			assert_int_equal(seg[i]->unusable, 0);
-			assert_int_equal(seg[i]->selector & 3, s.cs.selector & 3); /* SS.RPL = CS.RPL */
+			assert_int_equal(seg[i]->selector & 3,
+					 s.cs.selector & 3); /* SS.RPL = CS.RPL */
 		}
 		assert_int_equal(s.ss.db, 1);
 	}
@@ -142,7 +149,8 @@ static void data_segments_are_flat_and_writable(void **state)
 
 static void granularity_agrees_with_the_limit(void **state)
 {
-	FOR_MODES(s) {
+	FOR_MODES(s)
+	{
 		const struct kvm_segment *seg[] = {&s.cs, &s.ds, &s.ss, &s.tr};
 
 		/* [26.3.1.2] G 0 if bits 11:0 are not all ones, 1 if bits 31:20 are not all zero */
@@ -157,7 +165,8 @@ static void granularity_agrees_with_the_limit(void **state)
 
 static void tr_is_a_busy_tss_of_104_bytes(void **state)
 {
-	FOR_MODES(s) {
+	FOR_MODES(s)
+	{
 		/* [26.3.1.2] IA-32e mode: type 11; else 3 or 11. S 0, present, usable, TI 0 */
 		assert_int_equal(s.tr.type, TYPE_BUSY_TSS);
 		assert_int_equal(s.tr.s, 0);
@@ -172,7 +181,8 @@ static void tr_is_a_busy_tss_of_104_bytes(void **state)
 
 static void there_is_no_ldt(void **state)
 {
-	FOR_MODES(s) {
+	FOR_MODES(s)
+	{
 		assert_int_equal(s.ldt.unusable, 1);
 		assert_int_equal(s.ldt.type, TYPE_LDT);
 		assert_int_equal(s.ldt.s, 0);
@@ -182,7 +192,8 @@ static void there_is_no_ldt(void **state)
 
 static void descriptor_tables_have_legal_limits(void **state)
 {
-	FOR_MODES(s) {
+	FOR_MODES(s)
+	{
 		/* [26.3.1.3] bases canonical, bits 31:16 of the limits 0 */
 		assert_int_equal(s.gdt.base, 0xf000);
 		assert_int_equal(s.gdt.limit, 0x2f);
@@ -193,7 +204,8 @@ static void descriptor_tables_have_legal_limits(void **state)
 
 static void selectors_are_those_of_the_boot_gdt(void **state)
 {
-	FOR_MODES(s) {
+	FOR_MODES(s)
+	{
 		/* Linux relies on 10h and 18h [x86/boot.rst]; all lie within the limit */
 		assert_int_equal(s.cs.selector, 0x10);
 		assert_int_equal(s.ds.selector, 0x18);
@@ -205,7 +217,8 @@ static void selectors_are_those_of_the_boot_gdt(void **state)
 
 static void the_lapic_is_enabled_where_the_map_has_it(void **state)
 {
-	FOR_MODES(s) {
+	FOR_MODES(s)
+	{
 		/* [SDM 3A 10.4.4] bit 8 BSP, bit 11 enable, base from bit 12; x2APIC (10) off */
 		assert_int_equal(s.apic_base, 0xfee00000 | BIT(11) | BIT(8));
 	}
@@ -214,13 +227,14 @@ static void the_lapic_is_enabled_where_the_map_has_it(void **state)
 static void no_interrupt_is_pending(void **state)
 {
 	FOR_MODES(s)
-		for (unsigned i = 0; i < ARRAY_SIZE(s.interrupt_bitmap); i++)
-			assert_int_equal(s.interrupt_bitmap[i], 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(s.interrupt_bitmap); i++)
+		assert_int_equal(s.interrupt_bitmap[i], 0);
 }
 
 static void reserved_padding_is_zero(void **state)
 {
-	FOR_MODES(s) {
+	FOR_MODES(s)
+	{
 		assert_int_equal(s.cs.padding | s.tr.padding | s.ldt.padding, 0);
 		assert_int_equal(s.cs.avl | s.ds.avl | s.tr.avl, 0);
 	}
