@@ -49,8 +49,8 @@ copy_modules() {
   done | awk '!seen[$0]++'); do
     count=$((count + 1))
     case $file in
-      *.xz) xz -dc "$file" >"$folder/$count.ko" ;;
-      *) cp "$file" "$folder/$count.ko" ;;
+      *.xz) xz -dc "$file" >"$folder/$count-$(basename "$file" .xz)" ;;
+      *) cp "$file" "$folder/$count-$(basename "$file")" ;;
     esac
   done
 }
