@@ -168,7 +168,11 @@ size_t console_write(struct console *c, const uint8_t *p, size_t n)
 		else if (put_now == 0 || errno != EINTR)
 			c->out_gone = true; /* EPIPE, ENOSPC, EIO: the guest goes on without */
 	}
-	return c->out_gone ? n : done;
+	if (c->out_gone) {
+		c->dropped += n - done;
+		done = n;
+	}
+	return done;
 }
 
 bool console_wait_out(struct console *c, int ms)

@@ -20,6 +20,7 @@ struct console {
 	struct termios saved;
 	uint8_t buf[CONSOLE_CHUNK]; /* input that the UART has not taken yet */
 	size_t off, len;
+	uint64_t dropped; /* bytes of output that nobody was left to read */
 };
 
 /*

@@ -257,6 +257,7 @@ static int vmm_finish(void)
 	/* Who ended the run does not want to wait for a reader that stopped. */
 	loop_flush(&vmm.loop, end == VM_SIGNAL || end == VM_USER ? FLUSH_ASKED_MS : FLUSH_MS);
 	restore_console();
+	vmm.board.com1.dropped += vmm.console.dropped;
 	vmm.timeline.at[PHASE_ENTRY] = vmm.vm.vcpu[0].entered_ns;
 	if (vmm.timeline_fd >= 0 && timeline_write(&vmm.timeline, vmm.timeline_fd, &vmm.vm, name,
 	                                           status, vmm.loop.wakeups))
