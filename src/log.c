@@ -13,10 +13,11 @@
 
 #define LOG_LINE   1024
 #define LOG_PREFIX "minnow: "
+#define DEL        0x7f
 
 static unsigned guest_lines;
 
-/* `tail` is never cut. Keeps errno. */
+/* `tail` is never cut; a control character, from a file's name say, becomes '?'. Keeps errno. */
 __attribute__((format(printf, 1, 0)))
 static void log_line(const char *fmt, va_list ap, const char *tail)
 {
@@ -24,8 +25,9 @@ static void log_line(const char *fmt, va_list ap, const char *tail)
 	size_t end = strlen(tail) + 1, n = strlen(LOG_PREFIX), room = sizeof(line) - end - n;
 	int saved = errno, got = vsnprintf(line + n, room + 1, fmt, ap);
 
-	if (got > 0)
-		n += MIN((size_t)got, room);
+	for (got = MIN(got, (int)room); got > 0; got--, n++)
+		if ((unsigned char)line[n] < ' ' || line[n] == DEL)
+			line[n] = '?';
 	memcpy(line + n, tail, end - 1);
 	n += end - 1;
 	line[n++] = '\n';

@@ -54,6 +54,15 @@ static void a_message_is_one_write_with_name_and_newline(void **state)
 	assert_string_equal(next(), "");
 }
 
+static void control_characters_cannot_break_the_line(void **state)
+{
+	log_err("kernel %s: missing", "a\nminnow: b\r\x1b[2J\x7f");
+	assert_string_equal(next(), "minnow: kernel a?minnow: b??[2J?: missing");
+	log_err("%s", "caf\xc3\xa9 ~"); /* UTF-8 stays */
+	assert_string_equal(next(), "minnow: caf\xc3\xa9 ~");
+	assert_string_equal(next(), "");
+}
+
 static void fail_returns_the_negative_error(void **state)
 {
 	assert_int_equal(log_fail(ENOEXEC, "kernel %s: bad", "k"), -ENOEXEC);
@@ -119,6 +128,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_message_is_one_write_with_name_and_newline),
+		T(control_characters_cannot_break_the_line),
 		T(fail_returns_the_negative_error),
 		T(a_long_message_is_cut_at_1_kib_with_newline),
 		T(a_message_that_just_fits_is_not_cut),
