@@ -3,8 +3,10 @@
 #include "timeline.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -46,6 +48,27 @@ void timeline_reach_exec(struct timeline *t)
 	/* Time off the CPU since main() would put it later than that. */
 	t->at[PHASE_EXEC] = MIN(
 		clock_now() - (uint64_t)cpu.tv_sec * NSEC - (uint64_t)cpu.tv_nsec, t->at[PHASE_MAIN]);
+}
+
+void timeline_open_status(struct timeline *t)
+{
+	t->proc_status = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+}
+
+/*
+ * Peak resident memory. ru_maxrss is no answer: it keeps what the parent had before execve(), the
+ * size of a Python for instance.
+ */
+static unsigned long long peak_rss_kib(const struct timeline *t)
+{
+	char buf[4096], *p;
+	ssize_t n = read(t->proc_status, buf, sizeof(buf) - 1);
+
+	if (n <= 0)
+		return 0;
+	buf[n] = '\0';
+	p = strstr(buf, "VmHWM:");
+	return p ? strtoull(p + strlen("VmHWM:"), NULL, 10) : 0;
 }
 
 void timeline_reach(struct timeline *t, enum phase p)
@@ -141,7 +164,7 @@ int timeline_write(const struct timeline *t, int fd, const struct vm *vm, const 
 	add(&text, "  \"cpu_user_us\": %llu,\n  \"cpu_system_us\": %llu,\n",
 	    (unsigned long long)u.ru_utime.tv_sec * 1000000 + (unsigned long long)u.ru_utime.tv_usec,
 	    (unsigned long long)u.ru_stime.tv_sec * 1000000 + (unsigned long long)u.ru_stime.tv_usec);
-	add(&text, "  \"peak_rss_kib\": %ld,\n  \"page_faults\": %ld\n}\n", u.ru_maxrss,
+	add(&text, "  \"peak_rss_kib\": %llu,\n  \"page_faults\": %ld\n}\n", peak_rss_kib(t),
 	    u.ru_minflt + u.ru_majflt);
 	return write(fd, text.buf, text.len) == (ssize_t)text.len ? 0 : -EIO;
 }

@@ -22,6 +22,7 @@ enum phase {
 
 struct timeline {
 	uint64_t at[PHASE_N]; /* ns; 0 = not reached */
+	int proc_status;      /* /proc/self/status, or -1 */
 	unsigned marks;       /* writes to the boot-timer page, also those beyond the room */
 	struct {
 		uint64_t at;
@@ -31,6 +32,8 @@ struct timeline {
 
 /* When the process image was started, as far as the CPU time used since tells. */
 void timeline_reach_exec(struct timeline *t);
+/* Opens what timeline_write() reads under the filter. */
+void timeline_open_status(struct timeline *t);
 void timeline_reach(struct timeline *t, enum phase p);
 void timeline_mark(struct timeline *t, uint8_t val, uint64_t now);
 /* Writes the JSON object to `fd`. 0 or -errno. */

@@ -181,6 +181,7 @@ static void init_board(void)
 static int open_timeline(const char *path)
 {
 	if (path) {
+		timeline_open_status(&vmm.timeline);
 		vmm.timeline_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 		if (vmm.timeline_fd < 0)
 			return log_fail(errno, "--timeline %s: %s", path, strerror(errno));

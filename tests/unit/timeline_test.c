@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -47,6 +48,7 @@ static char json[20000];
 static int fresh(void **state)
 {
 	memset(&t, 0, sizeof(t));
+	t.proc_status = -1;
 	memset(&vm, 0, sizeof(vm));
 	memset(row_count, 0, sizeof(row_count));
 	vm.board = &board;
@@ -160,6 +162,22 @@ static void dropped_output_is_told(void **state)
 	assert_has("\"console_bytes_dropped\": 12345");
 }
 
+static void peak_memory_is_this_process_image_s(void **state)
+{
+	unsigned long kib = 0;
+
+	timeline_open_status(&t);
+	assert_true(t.proc_status >= 0);
+	written("reset", 0, 0);
+	assert_int_equal(sscanf(strstr(json, "\"peak_rss_kib\": "), "\"peak_rss_kib\": %lu", &kib),
+			 1);
+	assert_true(kib > 100);
+	close(t.proc_status);
+	t.proc_status = -1; /* as where /proc is not mounted */
+	written("reset", 0, 0);
+	assert_has("\"peak_rss_kib\": 0,");
+}
+
 static void the_fullest_object_is_whole(void **state)
 {
 	for (unsigned p = 0; p < PHASE_N; p++)
@@ -202,6 +220,7 @@ int main(void)
 		TEST(exits_of_all_vcpus_are_added_up_by_reason),
 		TEST(rows_of_one_chip_are_one_count),
 		TEST(dropped_output_is_told),
+		TEST(peak_memory_is_this_process_image_s),
 		TEST(the_fullest_object_is_whole),
 		TEST(a_file_that_cannot_be_written_is_an_error),
 	};

@@ -4,10 +4,10 @@
  */
 #include "../../guest/lib/guest.h"
 
-#define BOOT_TIMER  0xc0000000
-#define VECTOR      0x41
-#define TICK_COUNT  10000000 /* 10 ms at KVM's 1 GHz */
-#define DIV_1       0xb
+#define BOOT_TIMER 0xc0000000
+#define VECTOR     0x41
+#define TICK_COUNT 10000000 /* 10 ms at KVM's 1 GHz */
+#define DIV_1      0xb
 
 static void tick(const struct frame *f)
 {
