@@ -1,0 +1,81 @@
+/* opts_fuzz.c - the command line: arguments end at NUL bytes. And its list of CPU features. */
+#include <errno.h>
+#include <linux/kvm.h>
+#include <string.h>
+
+#include "../../src/kvm/cpuid.h"
+#include "../../src/opts.h"
+#include "fuzz.h"
+
+#define ARGS_MAX 64
+
+/* Leaves that features live in, as a host might report them. */
+static void check_flags(const struct opts *o)
+{
+	static const uint32_t leaf[] = {0,          1,          4,          7,
+					0xb,        0xd,        0x40000000, 0x80000000,
+					0x80000001, 0x80000008, 0x8000000a, 0x8000001e};
+	static struct {
+		struct kvm_cpuid2 t;
+		struct kvm_cpuid_entry2 e[CPUID_MAX];
+	} cpuid;
+	const struct cpuid_conf conf = {
+		.cpus = o->boot.cpus, .tsc_khz = 2000000, .flags = o->cpu_flags};
+	int err;
+
+	memset(&cpuid, 0, sizeof(cpuid));
+	for (unsigned i = 0; i < ARRAY_SIZE(leaf); i++)
+		cpuid.e[cpuid.t.nent++] =
+			(struct kvm_cpuid_entry2){.function = leaf[i], .eax = 0x1f};
+	quiet_lines = 0;
+	err = cpuid_build(&cpuid.t, &conf);
+	CHECK(err == 0 || err == -EINVAL);
+	CHECK(quiet_lines == (err ? 1 : 0));
+	CHECK(cpuid.t.nent <= CPUID_MAX);
+}
+
+static void check(int argc, char **argv)
+{
+	struct opts o;
+	int err;
+
+	quiet_lines = 0;
+	err = opts_parse(&o, argc, argv);
+	CHECK(err == 0 || err == -EINVAL);
+	CHECK(quiet_lines == (err ? 1 : 0));
+	if (err || o.command != COMMAND_RUN)
+		return;
+	CHECK(o.boot.kernel && o.boot.cmdline);
+	CHECK(o.boot.cpus >= 1 && o.boot.cpus <= MAX_CPUS);
+	CHECK(o.mem >= RAM_MIN && o.mem <= RAM_MAX && o.mem % (2 * MIB) == 0);
+	CHECK(o.pages <= RAM_PAGES_2M && o.boot.entry <= BOOT_PVH);
+	CHECK(o.boot.bios == o.test_device);
+	if (o.cpu_flags)
+		check_flags(&o);
+}
+
+/* Each argument in a block of its own: reads beyond its end are seen. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char *argv[ARGS_MAX + 1] = {NULL};
+	int argc = 0;
+
+	while (size && argc < ARGS_MAX) {
+		size_t len = strnlen((const char *)data, size);
+
+		argv[argc] = malloc(len + 1);
+		CHECK(argv[argc]);
+		memcpy(argv[argc], data, len);
+		argv[argc++][len] = '\0';
+		data += len;
+		size -= len;
+		if (size) {
+			data++;
+			size--;
+		}
+	}
+	check(argc, argv);
+	while (argc)
+		free(argv[--argc]);
+	return 0;
+}
