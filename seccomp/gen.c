@@ -31,6 +31,7 @@ static const struct {
 	{"KVM_SET_GSI_ROUTING", KVM_SET_GSI_ROUTING},
 	{"KVM_GET_REGS", KVM_GET_REGS},
 	{"TCSETS", TCSETS},
+	{"NULL", 0},
 	{"PROT_NONE", PROT_NONE},
 	{"PROT_RW", PROT_READ | PROT_WRITE},
 	{"MSG_CONSOLE", MSG_DONTWAIT | MSG_NOSIGNAL},
@@ -57,13 +58,19 @@ static uint64_t value_of(const char *name)
 static struct scmp_arg_cmp condition(char *word)
 {
 	char *eq = strstr(word, "==");
+	struct scmp_arg_cmp cmp = {0};
 
 	if (strncmp(word, "arg", 3) || !eq || word[3] < '0' || word[3] > '5' || eq != word + 4)
 		die("not argN==NAME", word);
-	return (struct scmp_arg_cmp){.arg = (unsigned)(word[3] - '0'),
-	                             .op = SCMP_CMP_MASKED_EQ,
-	                             .datum_a = 0xffffffff, /* commands and flags are ints */
-	                             .datum_b = value_of(eq + 2)};
+	cmp.arg = (unsigned)(word[3] - '0');
+	cmp.op = SCMP_CMP_MASKED_EQ;
+	cmp.datum_a = 0xffffffff; /* commands and flags are ints */
+	cmp.datum_b = value_of(eq + 2);
+	if (!strcmp(eq + 2, "NULL")) { /* of a pointer every bit counts */
+		cmp.op = SCMP_CMP_EQ;
+		cmp.datum_a = 0;
+	}
+	return cmp;
 }
 
 static void rule(scmp_filter_ctx ctx, char *text)

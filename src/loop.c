@@ -26,17 +26,14 @@ static int watch(const struct loop *l, int fd, enum ev ev, uint32_t events)
 
 int loop_take_signals(struct loop *l)
 {
-	/* A caller that ignores one of these means it (nohup, a script's background job). */
-	static const int ends[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
-	struct sigaction sa;
+	static const int taken[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT,
+	                            SIGPIPE,  /* read and dropped: write() gives EPIPE, */
+	                            SIGXFSZ}; /* or EFBIG */
 	sigset_t set;
 
 	sigemptyset(&set);
-	for (unsigned i = 0; i < ARRAY_SIZE(ends); i++)
-		if (sigaction(ends[i], NULL, &sa) == 0 && sa.sa_handler != SIG_IGN)
-			sigaddset(&set, ends[i]);
-	sigaddset(&set, SIGPIPE); /* read and dropped: write() gives EPIPE, */
-	sigaddset(&set, SIGXFSZ); /* or EFBIG */
+	for (unsigned i = 0; i < ARRAY_SIZE(taken); i++)
+		sigaddset(&set, taken[i]);
 	/* Not SIG_BLOCK: what the parent blocked, such as the vCPUs' kick, is open again. */
 	sigprocmask(SIG_SETMASK, &set, NULL);
 	l->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -108,12 +105,21 @@ static void input(struct loop *l)
 	}
 }
 
+/* A caller that ignores one of these means it (nohup, a script's background job). */
+static bool ends_run(int sig)
+{
+	struct sigaction sa;
+
+	return sig != SIGPIPE && sig != SIGXFSZ && sigaction(sig, NULL, &sa) == 0 &&
+	       sa.sa_handler != SIG_IGN;
+}
+
 static void signals(struct loop *l)
 {
 	struct signalfd_siginfo si;
 
 	while (read(l->signals, &si, sizeof(si)) == sizeof(si))
-		if (si.ssi_signo != SIGPIPE && si.ssi_signo != SIGXFSZ)
+		if (ends_run((int)si.ssi_signo))
 			l->ask_end(l->ctx, (int)si.ssi_signo);
 }
 

@@ -34,7 +34,6 @@ static const struct {
 	{KVM_CAP_SPLIT_IRQCHIP, "KVM_CAP_SPLIT_IRQCHIP"},
 	{KVM_CAP_SIGNAL_MSI, "KVM_CAP_SIGNAL_MSI"},
 	{KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"},
-	{KVM_CAP_X2APIC_API, "KVM_CAP_X2APIC_API"},
 	{KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD"},
 	{KVM_CAP_IRQ_ROUTING, "KVM_CAP_IRQ_ROUTING"},
 	{KVM_CAP_SYNC_REGS, "KVM_CAP_SYNC_REGS"},
@@ -68,13 +67,10 @@ static int kvm_missing(const struct vm *vm, int err)
 static int split_irqchip(const struct vm *vm)
 {
 	struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args = {VM_GSIS}};
-	struct kvm_enable_cap x2apic = {
-		.cap = KVM_CAP_X2APIC_API,
-		.args = {KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK}};
 
 	/* The identity map page is where KVM puts it anyway: GPA_KVM_IDENTITY. */
 	if (ioctl(vm->fd, KVM_SET_TSS_ADDR, GPA_KVM_TSS) < 0 ||
-	    ioctl(vm->fd, KVM_ENABLE_CAP, &split) < 0 || ioctl(vm->fd, KVM_ENABLE_CAP, &x2apic) < 0)
+	    ioctl(vm->fd, KVM_ENABLE_CAP, &split) < 0)
 		return -errno;
 	return 0;
 }
