@@ -83,6 +83,7 @@ static const struct row {
 	{"io_uring_setup",     NONE,      SYS_io_uring_setup, 1, 0, 0, 0},
 	{"dup2",               NONE,      SYS_dup2,         0, 5, 0, 0},
 	{"rt_sigaction",       NONE,      SYS_rt_sigaction, SIGSYS, P(page), 0, 8},
+	{"rt_sigaction asked", LOOP,      SYS_rt_sigaction, SIGTERM, 0, P(page), 8},
 	{"seccomp",            NONE,      SYS_seccomp,      0, 0, 0, 0},
 	{"KVM_CREATE_VM",      NONE,      SYS_ioctl,        -1, KVM_CREATE_VM, 0, 0},
 	{"KVM_SET_USER_MEMORY_REGION", NONE, SYS_ioctl,     -1, KVM_SET_USER_MEMORY_REGION, 0, 0},
