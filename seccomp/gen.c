@@ -25,16 +25,16 @@ static const struct {
 	const char *name;
 	uint64_t value;
 } constant[] = {
-	{"KVM_RUN", KVM_RUN},
-	{"KVM_INTERRUPT", KVM_INTERRUPT},
-	{"KVM_SIGNAL_MSI", KVM_SIGNAL_MSI},
-	{"KVM_SET_GSI_ROUTING", KVM_SET_GSI_ROUTING},
-	{"KVM_GET_REGS", KVM_GET_REGS},
-	{"TCSETS", TCSETS},
-	{"NULL", 0},
-	{"PROT_NONE", PROT_NONE},
-	{"PROT_RW", PROT_READ | PROT_WRITE},
-	{"MSG_CONSOLE", MSG_DONTWAIT | MSG_NOSIGNAL},
+	{"KVM_RUN",             KVM_RUN                    },
+	{"KVM_INTERRUPT",       KVM_INTERRUPT              },
+	{"KVM_SIGNAL_MSI",      KVM_SIGNAL_MSI             },
+	{"KVM_SET_GSI_ROUTING", KVM_SET_GSI_ROUTING        },
+	{"KVM_GET_REGS",        KVM_GET_REGS               },
+	{"TCSETS",              TCSETS                     },
+	{"NULL",                0			  },
+	{"PROT_NONE",           PROT_NONE                  },
+	{"PROT_RW",             PROT_READ | PROT_WRITE     },
+	{"MSG_CONSOLE",         MSG_DONTWAIT | MSG_NOSIGNAL},
 };
 
 static const char *file;
@@ -127,7 +127,8 @@ static void print_array(scmp_filter_ctx ctx, const char *name)
 	if (fd < 0 || seccomp_export_bpf(ctx, fd) < 0 || lseek(fd, 0, SEEK_SET) < 0)
 		die("cannot export", name);
 	printf("/* Generated from the policies in seccomp/. */\n"
-	       "static const struct sock_filter %s_filter[] = {\n", name);
+	       "static const struct sock_filter %s_filter[] = {\n",
+	       name);
 	for (; read(fd, &f, sizeof(f)) == sizeof(f); n++)
 		printf("\t{0x%02x, %u, %u, 0x%08x},\n", f.code, f.jt, f.jf, f.k);
 	printf("};\n");

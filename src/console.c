@@ -62,7 +62,8 @@ int console_open(struct console *c)
 	raw = c->saved;
 	cfmakeraw(&raw);
 	if (ioctl(STDIN_FILENO, TCSETS, &raw) < 0)
-		return log_fail(errno, "the terminal cannot be set to raw mode: %s", strerror(errno));
+		return log_fail(errno, "the terminal cannot be set to raw mode: %s",
+				strerror(errno));
 	c->raw = true;
 	return 0;
 }

@@ -11,12 +11,12 @@
 
 struct console {
 	int in, out;
-	bool in_tty, raw;        /* stdin is a terminal; it is in raw mode now */
-	bool in_eof, out_gone;   /* nothing more comes; nobody reads any more */
+	bool in_tty, raw;         /* stdin is a terminal; it is in raw mode now */
+	bool in_eof, out_gone;    /* nothing more comes; nobody reads any more */
 	bool in_ready, out_ready; /* the last call did not say "would block" */
 	bool in_watch, out_watch; /* epoll takes it; otherwise it is always ready */
-	bool out_tty;            /* stdout is a character device, perhaps a terminal */
-	bool escape;             /* Ctrl-A was typed */
+	bool out_tty;             /* stdout is a character device, perhaps a terminal */
+	bool escape;              /* Ctrl-A was typed */
 	struct termios saved;
 	uint8_t buf[CONSOLE_CHUNK]; /* input that the UART has not taken yet */
 	size_t off, len;

@@ -18,8 +18,8 @@
 static unsigned guest_lines;
 
 /* `tail` is never cut; a control character, from a file's name say, becomes '?'. Keeps errno. */
-__attribute__((format(printf, 1, 0)))
-static void log_line(const char *fmt, va_list ap, const char *tail)
+__attribute__((format(printf, 1, 0))) static void log_line(const char *fmt, va_list ap,
+							   const char *tail)
 {
 	char line[LOG_LINE] = LOG_PREFIX;
 	size_t end = strlen(tail) + 1, n = strlen(LOG_PREFIX), room = sizeof(line) - end - n;

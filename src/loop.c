@@ -26,9 +26,9 @@ static int watch(const struct loop *l, int fd, enum ev ev, uint32_t events)
 
 int loop_take_signals(struct loop *l)
 {
-	static const int taken[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT,
-	                            SIGPIPE,  /* read and dropped: write() gives EPIPE, */
-	                            SIGXFSZ}; /* or EFBIG */
+	static const int taken[] = {SIGTERM, SIGINT,  SIGHUP,
+				    SIGQUIT, SIGPIPE, /* read and dropped: write() gives EPIPE, */
+				    SIGXFSZ};         /* or EFBIG */
 	sigset_t set;
 
 	sigemptyset(&set);
@@ -58,11 +58,11 @@ int loop_init(struct loop *l)
 
 void loop_arm(struct loop *l, uint64_t deadline)
 {
-	struct itimerspec t;
+	struct itimerspec t = {.it_interval = {0}};
 
 	deadline = MAX(deadline, 1u); /* 0 would disarm */
-	t = (struct itimerspec){.it_value = {.tv_sec = (time_t)(deadline / NSEC),
-	                                     .tv_nsec = (long)(deadline % NSEC)}};
+	t.it_value.tv_sec = (time_t)(deadline / NSEC);
+	t.it_value.tv_nsec = (long)(deadline % NSEC);
 	timerfd_settime(l->timer, TFD_TIMER_ABSTIME, &t, NULL);
 }
 

@@ -38,6 +38,7 @@ const char opts_help[] =
 	"4 this host's KVM cannot run the guest; 128+N ended by signal N.\n"
 	"Manual: minnow(1). Example: minnow run --mem 512M --initrd initrd.img vmlinuz\n";
 
+// clang-format off
 enum opt {
 	OPT_KERNEL, OPT_INITRD, OPT_CMDLINE, OPT_CPUS, OPT_MEM, OPT_PAGES, OPT_ENTRY, OPT_CPU_FLAGS,
 	OPT_NO_SEED, OPT_TIMELINE, OPT_TRACE, OPT_TEST_DEVICE, OPT_N,
@@ -47,13 +48,20 @@ static const struct {
 	const char *name;
 	bool value;
 } option[] = {
-	[OPT_KERNEL] = {"--kernel", true},     [OPT_INITRD] = {"--initrd", true},
-	[OPT_CMDLINE] = {"--cmdline", true},   [OPT_CPUS] = {"--cpus", true},
-	[OPT_MEM] = {"--mem", true},           [OPT_PAGES] = {"--pages", true},
-	[OPT_ENTRY] = {"--entry", true},       [OPT_CPU_FLAGS] = {"--cpu-flags", true},
-	[OPT_NO_SEED] = {"--no-seed", false},  [OPT_TIMELINE] = {"--timeline", true},
-	[OPT_TRACE] = {"--trace", false},      [OPT_TEST_DEVICE] = {"--test-device", false},
+	[OPT_KERNEL]      = {"--kernel", true},
+	[OPT_INITRD]      = {"--initrd", true},
+	[OPT_CMDLINE]     = {"--cmdline", true},
+	[OPT_CPUS]        = {"--cpus", true},
+	[OPT_MEM]         = {"--mem", true},
+	[OPT_PAGES]       = {"--pages", true},
+	[OPT_ENTRY]       = {"--entry", true},
+	[OPT_CPU_FLAGS]   = {"--cpu-flags", true},
+	[OPT_NO_SEED]     = {"--no-seed", false},
+	[OPT_TIMELINE]    = {"--timeline", true},
+	[OPT_TRACE]       = {"--trace", false},
+	[OPT_TEST_DEVICE] = {"--test-device", false},
 };
+// clang-format on
 _Static_assert(ARRAY_SIZE(option) == OPT_N, "a row for every option");
 
 static int parse_cpus(const char *s, unsigned *cpus)
@@ -87,7 +95,7 @@ static int parse_mem(const char *s, uint64_t *mem)
 		return log_fail(EINVAL, "--mem %s: give a size such as 512M or 4G", s);
 	if (n > RAM_MAX / unit || n * unit < RAM_MIN)
 		return log_fail(EINVAL, "--mem %s: give a size from %lluM to %lluG", s,
-		                RAM_MIN / MIB, RAM_MAX / GIB);
+				RAM_MIN / MIB, RAM_MAX / GIB);
 	if (n * unit % (2 * MIB))
 		return log_fail(EINVAL, "--mem %s: give a multiple of 2M", s);
 	*mem = n * unit;
@@ -171,9 +179,8 @@ int opts_parse(struct opts *o, int argc, char **argv)
 	bool seen[OPT_N] = {false};
 	int err = 0;
 
-	*o = (struct opts){.command = COMMAND_RUN,
-	                   .mem = DEFAULT_MEM,
-	                   .boot = {.cmdline = DEFAULT_CMDLINE, .cpus = 1, .rng_seed = true}};
+	*o = (struct opts){.command = COMMAND_RUN, .mem = DEFAULT_MEM};
+	o->boot = (struct boot_conf){.cmdline = DEFAULT_CMDLINE, .cpus = 1, .rng_seed = true};
 	if (argc < 2)
 		return log_fail(EINVAL, "no command; try: minnow run KERNEL, or minnow --help");
 	if (asks_for_text(o, argv[1]))

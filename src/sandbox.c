@@ -64,8 +64,10 @@ static int load(const struct sock_filter *f, size_t n)
 	const struct sock_fprog prog = {.len = (unsigned short)n, .filter = (void *)f};
 
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) < 0)
-		return log_fail(errno, "the seccomp filter cannot be loaded: %s (CONFIG_SECCOMP_FILTER "
-		                       "is needed)", strerror(errno));
+		return log_fail(errno,
+				"the seccomp filter cannot be loaded: %s (CONFIG_SECCOMP_FILTER "
+				"is needed)",
+				strerror(errno));
 	return 0;
 }
 
@@ -88,7 +90,7 @@ static void violation(int sig, siginfo_t *si, void *context)
 {
 	on_violation();
 	log_err("thread %d made system call %d, which its policy forbids; please report this",
-	        (int)syscall(SYS_gettid), si->si_syscall);
+		(int)syscall(SYS_gettid), si->si_syscall);
 	_exit(SANDBOX_STATUS);
 }
 

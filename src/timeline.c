@@ -46,8 +46,8 @@ void timeline_reach_exec(struct timeline *t)
 
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
 	/* Time off the CPU since main() would put it later than that. */
-	t->at[PHASE_EXEC] = MIN(
-		clock_now() - (uint64_t)cpu.tv_sec * NSEC - (uint64_t)cpu.tv_nsec, t->at[PHASE_MAIN]);
+	t->at[PHASE_EXEC] = MIN(clock_now() - (uint64_t)cpu.tv_sec * NSEC - (uint64_t)cpu.tv_nsec,
+				t->at[PHASE_MAIN]);
 }
 
 void timeline_open_status(struct timeline *t)
@@ -112,8 +112,8 @@ static void add_exits(struct text *t, const struct vm *vm)
 
 /* Rows of one chip stand side by side in the table; their counts are added up. */
 static void add_accesses(struct text *t, const char *key,
-                         const char *(*row)(const struct board *, unsigned, uint64_t *),
-                         const struct board *b, uint64_t missed)
+			 const char *(*row)(const struct board *, unsigned, uint64_t *),
+			 const struct board *b, uint64_t missed)
 {
 	const char *sep = "", *name;
 	uint64_t n, sum;
@@ -138,7 +138,7 @@ static void add_accesses(struct text *t, const char *key,
 }
 
 int timeline_write(const struct timeline *t, int fd, const struct vm *vm, const char *end,
-                   int status, uint64_t loop_wakeups)
+		   int status, uint64_t loop_wakeups)
 {
 	static struct text text;
 	struct rusage u;
@@ -162,8 +162,10 @@ int timeline_write(const struct timeline *t, int fd, const struct vm *vm, const 
 	    (unsigned long long)vm->board->com1.dropped);
 	add(&text, "  \"loop_wakeups\": %llu,\n", (unsigned long long)loop_wakeups);
 	add(&text, "  \"cpu_user_us\": %llu,\n  \"cpu_system_us\": %llu,\n",
-	    (unsigned long long)u.ru_utime.tv_sec * 1000000 + (unsigned long long)u.ru_utime.tv_usec,
-	    (unsigned long long)u.ru_stime.tv_sec * 1000000 + (unsigned long long)u.ru_stime.tv_usec);
+	    (unsigned long long)u.ru_utime.tv_sec * 1000000 +
+		    (unsigned long long)u.ru_utime.tv_usec,
+	    (unsigned long long)u.ru_stime.tv_sec * 1000000 +
+		    (unsigned long long)u.ru_stime.tv_usec);
 	add(&text, "  \"peak_rss_kib\": %llu,\n  \"page_faults\": %ld\n}\n", peak_rss_kib(t),
 	    u.ru_minflt + u.ru_majflt);
 	return write(fd, text.buf, text.len) == (ssize_t)text.len ? 0 : -EIO;

@@ -1,6 +1,6 @@
 /*
- * timeline.h - what a benchmark harness wants to know of a run: one JSON object with CLOCK_MONOTONIC
- * times, exits, CPU time and memory.
+ * timeline.h - what a benchmark harness wants to know of a run: one JSON object with
+ * CLOCK_MONOTONIC times, exits, CPU time and memory.
  */
 #pragma once
 #include "kvm/vm.h"
@@ -38,4 +38,4 @@ void timeline_reach(struct timeline *t, enum phase p);
 void timeline_mark(struct timeline *t, uint8_t val, uint64_t now);
 /* Writes the JSON object to `fd`. 0 or -errno. */
 int timeline_write(const struct timeline *t, int fd, const struct vm *vm, const char *end,
-                   int status, uint64_t loop_wakeups);
+		   int status, uint64_t loop_wakeups);

@@ -7,20 +7,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BIT(n)        (1ull << (n))
-#define MASK(hi, lo)  ((~0ull >> (63 - (hi))) & (~0ull << (lo)))
-#define GET(mask, v)  ((unsigned)(((uint64_t)(v) & (mask)) >> __builtin_ctzll(mask)))
-#define PUT(mask, v)  (((uint64_t)(v) << __builtin_ctzll(mask)) & (mask))
+#define BIT(n)         (1ull << (n))
+#define MASK(hi, lo)   ((~0ull >> (63 - (hi))) & (~0ull << (lo)))
+#define GET(mask, v)   ((unsigned)(((uint64_t)(v) & (mask)) >> __builtin_ctzll(mask)))
+#define PUT(mask, v)   (((uint64_t)(v) << __builtin_ctzll(mask)) & (mask))
 /* Clears `bits` in a field of any width. */
 #define CLEAR(x, bits) ((x) &= (__typeof__(x))~(bits))
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b)     ((a) < (b) ? (a) : (b))
-#define MAX(a, b)     ((a) > (b) ? (a) : (b))
-#define NSEC          1000000000ull /* nanoseconds in a second */
-#define NEVER         UINT64_MAX    /* a deadline that does not come */
-#define KIB           1024ull
-#define MIB           (1024 * KIB)
-#define GIB           (1024 * MIB)
+#define ARRAY_SIZE(a)  (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b)      ((a) < (b) ? (a) : (b))
+#define MAX(a, b)      ((a) > (b) ? (a) : (b))
+#define NSEC           1000000000ull /* nanoseconds in a second */
+#define NEVER          UINT64_MAX    /* a deadline that does not come */
+#define KIB            1024ull
+#define MIB            (1024 * KIB)
+#define GIB            (1024 * MIB)
 
 /* a * b / c in 128 bits: the one place where ticks and nanoseconds are converted. c != 0. */
 static inline uint64_t mul_div(uint64_t a, uint64_t b, uint64_t c)

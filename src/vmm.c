@@ -68,7 +68,7 @@ static void host_flush_page(void *ctx, uint64_t gpa)
 
 /* One line an access, in the format of the tests' step tables. */
 static void host_trace(void *ctx, const char *op, uint64_t addr, unsigned size, uint64_t val,
-                       uint64_t now)
+		       uint64_t now)
 {
 	static uint64_t start, last; /* under the board lock */
 	const char *width = size == 1 ? "" : size == 2 ? "2" : size == 4 ? "4" : "8";
@@ -77,10 +77,11 @@ static void host_trace(void *ctx, const char *op, uint64_t addr, unsigned size, 
 
 	start = start ? start : now;
 	if (now != last)
-		n = snprintf(line, sizeof(line), "{AT, 0, %llu}, ", (unsigned long long)(now - start));
+		n = snprintf(line, sizeof(line), "{AT, 0, %llu}, ",
+			     (unsigned long long)(now - start));
 	last = now;
 	n += snprintf(line + n, sizeof(line) - (size_t)n, "{%s%s, %#llx, %#llx},\n", op, width,
-	              (unsigned long long)addr, (unsigned long long)val);
+		      (unsigned long long)addr, (unsigned long long)val);
 	if (write(STDERR_FILENO, line, (size_t)n) < 0)
 		return; /* nobody reads it */
 }
@@ -98,15 +99,16 @@ static void ask_end(void *ctx, int sig)
 }
 
 /* A kernel that runs makes thousands of exits in this time; one that KVM emulates makes a few. */
-#define PATIENCE_MS   6000
+#define PATIENCE_MS    6000
 #define PATIENCE_EXITS 64
 
 static void on_silence(void *ctx)
 {
 	if (vm_exits(&vmm.vm) >= PATIENCE_EXITS)
 		return;
-	log_err("the kernel makes no progress: this host's KVM (PVM) cannot run stock kernels, which "
-	        "need hardware virtualization (VMX or SVM)");
+	log_err("the kernel makes no progress: this host's KVM (PVM) cannot run stock kernels, "
+		"which "
+		"need hardware virtualization (VMX or SVM)");
 	vm_end(&vmm.vm, VM_UNSUPPORTED, 0);
 }
 
@@ -159,18 +161,18 @@ static void init_board(void)
 {
 	const struct opts *o = &vmm.opts;
 	struct board_conf conf = {.low_ram = vmm.ram.low,
-	                          .high_ram = vmm.ram.high,
-	                          .cpus = o->boot.cpus,
-	                          .test_device = o->test_device,
-	                          .test_mmio = vmm.test_mmio};
+				  .high_ram = vmm.ram.high,
+				  .cpus = o->boot.cpus,
+				  .test_device = o->test_device,
+				  .test_mmio = vmm.test_mmio};
 	struct timespec utc;
 
 	vmm.host = (struct board_host){.arm = host_arm,
-	                               .power = host_power,
-	                               .mark = host_mark,
-	                               .quit = host_quit,
-	                               .flush_page = host_flush_page,
-	                               .trace = o->trace ? host_trace : NULL};
+				       .power = host_power,
+				       .mark = host_mark,
+				       .quit = host_quit,
+				       .flush_page = host_flush_page,
+				       .trace = o->trace ? host_trace : NULL};
 	vm_sink(&vmm.vm, &vmm.host.sink);
 	clock_gettime(CLOCK_REALTIME, &utc);
 	conf.utc_ns = (int64_t)utc.tv_sec * (int64_t)NSEC + utc.tv_nsec;
@@ -194,10 +196,10 @@ static int open_users_face(void)
 	int err;
 
 	vmm.loop = (struct loop){.board = &vmm.board,
-	                         .console = &vmm.console,
-	                         .ended = run_ended,
-	                         .ask_end = ask_end,
-	                         .patience_ms = -1};
+				 .console = &vmm.console,
+				 .ended = run_ended,
+				 .ask_end = ask_end,
+				 .patience_ms = -1};
 	err = loop_take_signals(&vmm.loop);
 	if (!err)
 		err = console_open(&vmm.console);
@@ -215,7 +217,7 @@ static int confine(void)
 		err = sandbox_drop();
 	if (!err)
 		err = vm_start_threads(&vmm.vm, &vmm.board,
-		                       vmm.opts.test_device ? sandbox_vcpu_test : sandbox_vcpu);
+				       vmm.opts.test_device ? sandbox_vcpu_test : sandbox_vcpu);
 	if (!err)
 		err = sandbox_loop();
 	timeline_reach(&vmm.timeline, PHASE_CONFINED);
@@ -228,15 +230,15 @@ static int status_of(enum vm_end end, int detail, const char **name)
 		const char *name;
 		int status;
 	} way[] = {
-		[VM_RUNNING] = {"running", STATUS_HOST},
-		[VM_POWEROFF] = {"poweroff", STATUS_OK},
-		[VM_RESET] = {"reset", STATUS_OK},
-		[VM_CRASH] = {"crash", STATUS_CRASH},
+		[VM_RUNNING] = {"running",     STATUS_HOST       },
+		[VM_POWEROFF] = {"poweroff",    STATUS_OK         },
+		[VM_RESET] = {"reset",       STATUS_OK         },
+		[VM_CRASH] = {"crash",       STATUS_CRASH      },
 		[VM_UNSUPPORTED] = {"unsupported", STATUS_UNSUPPORTED},
-		[VM_HOST_FAILED] = {"host_failed", STATUS_HOST},
-		[VM_QUIT] = {"test_device", STATUS_OK},
-		[VM_USER] = {"user", STATUS_OK},
-		[VM_SIGNAL] = {"signal", 128},
+		[VM_HOST_FAILED] = {"host_failed", STATUS_HOST       },
+		[VM_QUIT] = {"test_device", STATUS_OK         },
+		[VM_USER] = {"user",        STATUS_OK         },
+		[VM_SIGNAL] = {"signal",      128               },
 	};
 
 	*name = way[end].name;
@@ -260,8 +262,8 @@ static int vmm_finish(void)
 	restore_console();
 	vmm.board.com1.dropped += vmm.console.dropped;
 	vmm.timeline.at[PHASE_ENTRY] = vmm.vm.vcpu[0].entered_ns;
-	if (vmm.timeline_fd >= 0 && timeline_write(&vmm.timeline, vmm.timeline_fd, &vmm.vm, name,
-	                                           status, vmm.loop.wakeups))
+	if (vmm.timeline_fd >= 0 &&
+	    timeline_write(&vmm.timeline, vmm.timeline_fd, &vmm.vm, name, status, vmm.loop.wakeups))
 		log_err("--timeline %s: could not be written", vmm.opts.timeline);
 	return status;
 }

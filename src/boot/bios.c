@@ -27,8 +27,8 @@ enum { STUB_IRET = 0, STUB_MASTER = 16, STUB_SLAVE = 32, STUBS_SIZE = 48 };
 static uint32_t vector(unsigned n)
 {
 	uint32_t off = n - MASTER_FIRST < IRQS  ? STUB_MASTER
-	               : n - SLAVE_FIRST < IRQS ? STUB_SLAVE
-	                                        : STUB_IRET;
+		       : n - SLAVE_FIRST < IRQS ? STUB_SLAVE
+						: STUB_IRET;
 
 	return (uint32_t)(GPA_BIOS_STUBS >> 4) << 16 | off;
 }

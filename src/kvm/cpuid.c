@@ -43,18 +43,30 @@ struct flag {
 };
 
 /* Names as QEMU writes them; those that somebody turns on or off, not every bit there is. */
+// clang-format off
 static const struct flag flags[] = {
-	{"pcid", 1, 0, ECX, 17},          {"x2apic", 1, 0, ECX, 21},
-	{"tsc-deadline", 1, 0, ECX, 24},  {"vmx", 1, 0, ECX, 5},
-	{"rdrand", 1, 0, ECX, 30},        {"tsc_adjust", 7, 0, EBX, 1},
-	{"smep", 7, 0, EBX, 7},           {"invpcid", 7, 0, EBX, 10},
-	{"rtm", 7, 0, EBX, 11},           {"hle", 7, 0, EBX, 4},
-	{"smap", 7, 0, EBX, 20},          {"avx512f", 7, 0, EBX, 16},
-	{"umip", 7, 0, ECX, 2},           {"pku", 7, 0, ECX, 3},
-	{"la57", 7, 0, ECX, 16},          {"spec-ctrl", 7, 0, EDX, 26},
-	{"svm", 0x80000001, 0, ECX, 2},   {"pdpe1gb", 0x80000001, 0, EDX, 26},
-	{"npt", 0x8000000a, 0, EDX, 0},   {"kvmclock", LEAF_KVM + 1, 0, EAX, 3},
+	{"pcid",         1,            0, ECX, 17},
+	{"x2apic",       1,            0, ECX, 21},
+	{"tsc-deadline", 1,            0, ECX, 24},
+	{"vmx",          1,            0, ECX, 5 },
+	{"rdrand",       1,            0, ECX, 30},
+	{"tsc_adjust",   7,            0, EBX, 1 },
+	{"smep",         7,            0, EBX, 7 },
+	{"invpcid",      7,            0, EBX, 10},
+	{"rtm",          7,            0, EBX, 11},
+	{"hle",          7,            0, EBX, 4 },
+	{"smap",         7,            0, EBX, 20},
+	{"avx512f",      7,            0, EBX, 16},
+	{"umip",         7,            0, ECX, 2 },
+	{"pku",          7,            0, ECX, 3 },
+	{"la57",         7,            0, ECX, 16},
+	{"spec-ctrl",    7,            0, EDX, 26},
+	{"svm",          0x80000001,   0, ECX, 2 },
+	{"pdpe1gb",      0x80000001,   0, EDX, 26},
+	{"npt",          0x8000000a,   0, EDX, 0 },
+	{"kvmclock",     LEAF_KVM + 1, 0, EAX, 3 },
 };
+// clang-format on
 
 static struct kvm_cpuid_entry2 *leaf(struct kvm_cpuid2 *t, uint32_t fn, uint32_t sub)
 {
@@ -119,10 +131,18 @@ static void cache_topology(struct kvm_cpuid2 *t, uint32_t fn, unsigned cpus)
 static int topology(struct kvm_cpuid2 *t, unsigned cpus)
 {
 	const struct kvm_cpuid_entry2 extended[] = {
-		{.function = 0xb, .index = 0, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
-		 .eax = 0, .ebx = 1, .ecx = LB_ECX_SMT},
-		{.function = 0xb, .index = 1, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
-		 .eax = id_bits(cpus), .ebx = cpus, .ecx = LB_ECX_CORE | 1},
+		{.function = 0xb,
+		 .index = 0,
+		 .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
+		 .eax = 0,
+		 .ebx = 1,
+		 .ecx = LB_ECX_SMT     },
+		{.function = 0xb,
+		 .index = 1,
+		 .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
+		 .eax = id_bits(cpus),
+		 .ebx = cpus,
+		 .ecx = LB_ECX_CORE | 1},
 	};
 	struct kvm_cpuid_entry2 *e;
 
@@ -201,11 +221,11 @@ static int each_flag(struct kvm_cpuid2 *t, const char *list)
 
 		if (len < 2 || (list[0] != '+' && list[0] != '-'))
 			return log_fail(EINVAL, "--cpu-flags: \"%.*s\" is not +feature or -feature",
-			                (int)len, list);
+					(int)len, list);
 		f = flag_named(list + 1, len - 1);
 		if (!f)
-			return log_fail(EINVAL, "--cpu-flags: unknown CPU feature \"%.*s\"", (int)len,
-			                list);
+			return log_fail(EINVAL, "--cpu-flags: unknown CPU feature \"%.*s\"",
+					(int)len, list);
 		if (t)
 			apply_flag(t, f, list[0] == '+');
 		list += len + (list[len] == ',');

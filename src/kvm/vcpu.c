@@ -70,10 +70,10 @@ static int set_msrs(const struct vcpu *v)
 	struct {
 		struct kvm_msrs m;
 		struct kvm_msr_entry e[2];
-	} msrs = {.m = {.nmsrs = 2},
-	          .e = {{.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLED},
-	                {.index = MSR_MISC_ENABLE, .data = MISC_FAST_STRINGS}}};
+	} msrs = {.m = {.nmsrs = 2}};
 
+	msrs.e[0] = (struct kvm_msr_entry){.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLED};
+	msrs.e[1] = (struct kvm_msr_entry){.index = MSR_MISC_ENABLE, .data = MISC_FAST_STRINGS};
 	/* A KVM that does not know one of them stops there: the guest can live without. */
 	if (ioctl(v->fd, KVM_SET_MSRS, &msrs) < 0)
 		return log_fail(errno, "KVM_SET_MSRS: %s", strerror(errno));
@@ -99,16 +99,16 @@ static struct kvm_segment segment(uint64_t desc, uint16_t selector)
 	uint32_t limit = GET(MASK(15, 0), desc) | GET(MASK(51, 48), desc) << 16;
 	bool pages = desc & BIT(55);
 
-	return (struct kvm_segment){
-		.base = GET(MASK(39, 16), desc) | (uint64_t)GET(MASK(63, 56), desc) << 24,
-		.limit = pages ? limit << 12 | 0xfff : limit,
-		.selector = selector,
-		.type = (uint8_t)GET(MASK(43, 40), desc),
-		.s = (uint8_t)GET(BIT(44), desc),
-		.present = (uint8_t)GET(BIT(47), desc),
-		.l = (uint8_t)GET(BIT(53), desc),
-		.db = (uint8_t)GET(BIT(54), desc),
-		.g = pages};
+	return (struct kvm_segment){.base = GET(MASK(39, 16), desc) |
+					    (uint64_t)GET(MASK(63, 56), desc) << 24,
+				    .limit = pages ? limit << 12 | 0xfff : limit,
+				    .selector = selector,
+				    .type = (uint8_t)GET(MASK(43, 40), desc),
+				    .s = (uint8_t)GET(BIT(44), desc),
+				    .present = (uint8_t)GET(BIT(47), desc),
+				    .l = (uint8_t)GET(BIT(53), desc),
+				    .db = (uint8_t)GET(BIT(54), desc),
+				    .g = pages};
 }
 
 /* Flat segments; 64-bit mode also needs a busy 64-bit TSS and no LDT [SDM 3C 26.3.1.2]. */
@@ -143,11 +143,11 @@ void vcpu_set_entry(struct vcpu *v, const struct boot_entry *e)
 	struct kvm_sync_regs *s = &v->run->s.regs;
 
 	s->regs = (struct kvm_regs){.rip = e->rip,
-	                            .rsi = e->rsi,
-	                            .rax = e->rax,
-	                            .rbx = e->rbx,
-	                            .rsp = GPA_STACK,
-	                            .rflags = RFLAGS_FIXED};
+				    .rsi = e->rsi,
+				    .rax = e->rax,
+				    .rbx = e->rbx,
+				    .rsp = GPA_STACK,
+				    .rflags = RFLAGS_FIXED};
 	vcpu_entry_sregs(&s->sregs, e->mode);
 	v->run->kvm_dirty_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
 }
@@ -281,14 +281,15 @@ static void vcpu_internal_error(struct vcpu *v)
 		vcpu_fail(v, VM_UNSUPPORTED, what);
 		return;
 	}
-	if (run->internal.ndata >= 3 && (run->emulation_failure.flags &
-	                                 KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES))
+	if (run->internal.ndata >= 3 &&
+	    (run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES))
 		n = MIN(run->emulation_failure.insn_size, 15u);
 	for (unsigned i = 0; i < n; i++)
 		snprintf(bytes + 3 * i, 4, " %02x", run->emulation_failure.insn_bytes[i]);
 	snprintf(what, sizeof(what),
-	         "KVM cannot emulate the instruction%s%s. This host's KVM cannot run this guest: "
-	         "stock kernels need hardware virtualization (VMX or SVM)", n ? " at" : "", bytes);
+		 "KVM cannot emulate the instruction%s%s. This host's KVM cannot run this guest: "
+		 "stock kernels need hardware virtualization (VMX or SVM)",
+		 n ? " at" : "", bytes);
 	vcpu_fail(v, VM_UNSUPPORTED, what);
 }
 
@@ -314,7 +315,8 @@ static void vcpu_run(struct vcpu *v)
 			v->entered_ns = clock_now();
 		if (ioctl(v->fd, KVM_RUN, 0) < 0) {
 			if (errno == EINTR || errno == EAGAIN) {
-				v->kicks++; /* exit_reason is stale: immediate_exit does not write it */
+				v->kicks++; /* exit_reason is stale: immediate_exit does not write
+					       it */
 				continue;
 			}
 			vcpu_fail(v, VM_HOST_FAILED, strerror(errno));
@@ -327,7 +329,9 @@ static void vcpu_run(struct vcpu *v)
 		case KVM_EXIT_IOAPIC_EOI: vcpu_eoi(v); break;
 		case KVM_EXIT_IRQ_WINDOW_OPEN: /* vcpu_enter() injects */
 		case KVM_EXIT_INTR: break;
-		case KVM_EXIT_SHUTDOWN: vcpu_fail(v, VM_CRASH, "the guest crashed: triple fault"); break;
+		case KVM_EXIT_SHUTDOWN:
+			vcpu_fail(v, VM_CRASH, "the guest crashed: triple fault");
+			break;
 		case KVM_EXIT_INTERNAL_ERROR: vcpu_internal_error(v); break;
 		case KVM_EXIT_SYSTEM_EVENT: vm_end(v->vm, VM_RESET, 0); break;
 		default: vcpu_unknown_exit(v); break;

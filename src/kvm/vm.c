@@ -31,12 +31,12 @@ static const struct {
 	int cap;
 	const char *name;
 } needed[] = {
-	{KVM_CAP_SPLIT_IRQCHIP, "KVM_CAP_SPLIT_IRQCHIP"},
-	{KVM_CAP_SIGNAL_MSI, "KVM_CAP_SIGNAL_MSI"},
+	{KVM_CAP_SPLIT_IRQCHIP,  "KVM_CAP_SPLIT_IRQCHIP" },
+	{KVM_CAP_SIGNAL_MSI,     "KVM_CAP_SIGNAL_MSI"    },
 	{KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"},
-	{KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD"},
-	{KVM_CAP_IRQ_ROUTING, "KVM_CAP_IRQ_ROUTING"},
-	{KVM_CAP_SYNC_REGS, "KVM_CAP_SYNC_REGS"},
+	{KVM_CAP_IOEVENTFD,      "KVM_CAP_IOEVENTFD"     },
+	{KVM_CAP_IRQ_ROUTING,    "KVM_CAP_IRQ_ROUTING"   },
+	{KVM_CAP_SYNC_REGS,      "KVM_CAP_SYNC_REGS"     },
 };
 
 static int kvm_open(struct vm *vm)
@@ -44,10 +44,10 @@ static int kvm_open(struct vm *vm)
 	vm->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (vm->kvm < 0 && errno == ENOENT)
 		return log_fail(ENOENT, "/dev/kvm does not exist: this host has no KVM, or the "
-		                        "modules kvm_intel or kvm_amd are not loaded");
+					"modules kvm_intel or kvm_amd are not loaded");
 	if (vm->kvm < 0 && errno == EACCES)
 		return log_fail(EACCES, "/dev/kvm may not be opened by this user: add the user to "
-		                        "its group (often \"kvm\")");
+					"its group (often \"kvm\")");
 	if (vm->kvm < 0)
 		return log_fail(errno, "/dev/kvm cannot be opened: %s", strerror(errno));
 	return 0;
@@ -59,8 +59,8 @@ static int kvm_missing(const struct vm *vm, int err)
 	for (unsigned i = 0; i < ARRAY_SIZE(needed); i++)
 		if (ioctl(vm->fd, KVM_CHECK_EXTENSION, needed[i].cap) <= 0)
 			return log_fail(ENOTSUP,
-			                "this host's KVM lacks %s: Linux 5.10 or newer is needed",
-			                needed[i].name);
+					"this host's KVM lacks %s: Linux 5.10 or newer is needed",
+					needed[i].name);
 	return log_fail(-err, "KVM refuses a split irqchip: %s", strerror(-err));
 }
 
@@ -85,8 +85,10 @@ int vm_create(struct vm *vm, const struct vm_conf *c)
 		vm->fd = ioctl(vm->kvm, KVM_CREATE_VM, 0);
 	while (vm->fd < 0 && errno == EINTR); /* it takes every mm lock, and yields to signals */
 	if (vm->fd < 0 && ioctl(vm->kvm, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
-		return log_fail(ENODEV, "/dev/kvm does not answer as KVM API version %d: it is "
-		                        "not KVM, or far too old", KVM_API_VERSION);
+		return log_fail(ENODEV,
+				"/dev/kvm does not answer as KVM API version %d: it is "
+				"not KVM, or far too old",
+				KVM_API_VERSION);
 	if (vm->fd < 0)
 		return log_fail(errno, "KVM_CREATE_VM: %s", strerror(errno));
 	vm->cpus = c->cpus;
@@ -100,14 +102,14 @@ int vm_create(struct vm *vm, const struct vm_conf *c)
 static int set_slot(const struct vm *vm, unsigned slot, uint64_t gpa, uint64_t size, void *host)
 {
 	struct kvm_userspace_memory_region r = {.slot = slot,
-	                                        .guest_phys_addr = gpa,
-	                                        .memory_size = size,
-	                                        .userspace_addr = (uint64_t)(uintptr_t)host};
+						.guest_phys_addr = gpa,
+						.memory_size = size,
+						.userspace_addr = (uint64_t)(uintptr_t)host};
 
 	if (size && ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &r) < 0)
 		return log_fail(errno, "KVM refuses %llu MiB of guest memory at %#llx: %s",
-		                (unsigned long long)(size / MIB), (unsigned long long)gpa,
-		                strerror(errno));
+				(unsigned long long)(size / MIB), (unsigned long long)gpa,
+				strerror(errno));
 	return 0;
 }
 
@@ -146,7 +148,7 @@ int vm_create_vcpus(struct vm *vm, const struct vm_conf *c)
 	max = vm->cpus > 1 ? ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS) : 1;
 	if (max < (int)vm->cpus)
 		return log_fail(E2BIG, "this host's KVM allows %d vCPUs a VM, not %u", max,
-		                vm->cpus);
+				vm->cpus);
 	for (unsigned i = 0; i < vm->cpus; i++) {
 		vm->vcpu[i].fd = ioctl(vm->fd, KVM_CREATE_VCPU, i);
 		if (vm->vcpu[i].fd < 0)
@@ -174,9 +176,8 @@ void vm_set_entry(struct vm *vm, const struct boot_entry *entry)
 static int sink_msi(void *ctx, uint64_t addr, uint32_t data)
 {
 	const struct vm *vm = ctx;
-	struct kvm_msi msi = {.address_lo = (uint32_t)addr,
-	                      .address_hi = (uint32_t)(addr >> 32),
-	                      .data = data};
+	struct kvm_msi msi = {
+		.address_lo = (uint32_t)addr, .address_hi = (uint32_t)(addr >> 32), .data = data};
 
 	return ioctl(vm->fd, KVM_SIGNAL_MSI, &msi);
 }
@@ -189,14 +190,18 @@ static void push_routes(const struct vm *vm)
 		struct kvm_irq_routing_entry e[VM_GSIS];
 	} r = {.t = {.nr = 0}};
 
-	for (unsigned gsi = 0; gsi < VM_GSIS; gsi++)
-		if (vm->route[gsi].used)
-			r.t.entries[r.t.nr++] = (struct kvm_irq_routing_entry){
-				.gsi = gsi,
-				.type = KVM_IRQ_ROUTING_MSI,
-				.u.msi = {.address_lo = (uint32_t)vm->route[gsi].addr,
-			                  .address_hi = (uint32_t)(vm->route[gsi].addr >> 32),
-			                  .data = vm->route[gsi].data}};
+	for (unsigned gsi = 0; gsi < VM_GSIS; gsi++) {
+		struct kvm_irq_routing_entry *e = &r.e[r.t.nr];
+
+		if (!vm->route[gsi].used)
+			continue;
+		e->gsi = gsi;
+		e->type = KVM_IRQ_ROUTING_MSI;
+		e->u.msi.address_lo = (uint32_t)vm->route[gsi].addr;
+		e->u.msi.address_hi = (uint32_t)(vm->route[gsi].addr >> 32);
+		e->u.msi.data = vm->route[gsi].data;
+		r.t.nr++;
+	}
 	if (ioctl(vm->fd, KVM_SET_GSI_ROUTING, &r) < 0)
 		log_guest("KVM_SET_GSI_ROUTING: %s; level interrupts may stop", strerror(errno));
 }
@@ -235,10 +240,10 @@ static void sink_intr(void *ctx, bool level)
 void vm_sink(struct vm *vm, struct irq_sink *sink)
 {
 	*sink = (struct irq_sink){.ctx = vm,
-	                          .msi = sink_msi,
-	                          .route = sink_route,
-	                          .unroute = sink_unroute,
-	                          .intr = sink_intr};
+				  .msi = sink_msi,
+				  .route = sink_route,
+				  .unroute = sink_unroute,
+				  .intr = sink_intr};
 }
 
 /* --- threads --- */
@@ -264,7 +269,7 @@ int vm_start_threads(struct vm *vm, struct board *board, int (*confine)(void))
 		if (err) {
 			vm->started = i;
 			return log_fail(err, "vCPU thread %u cannot be created: %s", i,
-			                strerror(err));
+					strerror(err));
 		}
 		vm->started = i + 1;
 	}
@@ -304,7 +309,7 @@ void vm_pause(struct vm *vm)
 	for (unsigned i = 0; i < vm->started && (gate & VM_GATE_STATE) == VM_GATE_PARKED; i++)
 		while ((at = atomic_load(&vm->vcpu[i].parked_at)) != gate && at != VCPU_ENDED)
 			syscall(SYS_futex, &vm->vcpu[i].parked_at, FUTEX_WAIT_PRIVATE, at, NULL,
-			        NULL, 0);
+				NULL, 0);
 	atomic_store(&vm->pausing, false);
 }
 

@@ -34,10 +34,10 @@ struct vcpu {
 	struct kvm_run *run;
 	struct vm *vm;
 	pthread_t thread;
-	_Atomic uint32_t parked_at;    /* the value of the gate that it waits at; a futex */
-	uint64_t entered_ns;           /* first KVM_RUN; 0 before */
-	uint64_t exits[VCPU_EXITS];    /* by KVM_EXIT_* */
-	uint64_t kicks;                /* KVM_RUN interrupted */
+	_Atomic uint32_t parked_at; /* the value of the gate that it waits at; a futex */
+	uint64_t entered_ns;        /* first KVM_RUN; 0 before */
+	uint64_t exits[VCPU_EXITS]; /* by KVM_EXIT_* */
+	uint64_t kicks;             /* KVM_RUN interrupted */
 };
 
 /*
@@ -55,10 +55,10 @@ struct vm {
 	unsigned cpus;
 	struct board *board;
 	struct vcpu vcpu[MAX_CPUS];
-	_Atomic uint32_t gate;   /* a futex */
-	atomic_bool pausing;     /* vm_pause() waits for them */
-	atomic_bool intr;        /* the 8259's INTR, for vCPU 0 */
-	_Atomic int end;         /* enum vm_end, and the detail above its low byte */
+	_Atomic uint32_t gate; /* a futex */
+	atomic_bool pausing;   /* vm_pause() waits for them */
+	atomic_bool intr;      /* the 8259's INTR, for vCPU 0 */
+	_Atomic int end;       /* enum vm_end, and the detail above its low byte */
 	int (*confine)(void);
 	unsigned started; /* threads that exist */
 	struct {

@@ -129,7 +129,7 @@ static void board_settle(struct board *b) REQUIRES(b->lock)
 
 /* The row that takes [addr, addr + size) whole; NULL if there is none. */
 static const struct io_range *range_find(const struct board *b, const struct io_range *t, size_t n,
-                                         uint64_t addr, unsigned size)
+					 uint64_t addr, unsigned size)
 {
 	for (const struct io_range *r = t; r < t + n; r++)
 		if (addr - r->base < r->len && size <= r->len - (addr - r->base) &&
@@ -149,8 +149,7 @@ struct space {
 	uint64_t *count, *missed;
 };
 
-#define PIO(b)                                                                                     \
-	(&(struct space){board_pio, ARRAY_SIZE(board_pio), (b)->pio_count, &(b)->pio_missed})
+#define PIO(b) (&(struct space){board_pio, ARRAY_SIZE(board_pio), (b)->pio_count, &(b)->pio_missed})
 #define MMIO(b)                                                                                    \
 	(&(struct space){board_mmio, ARRAY_SIZE(board_mmio), (b)->mmio_count, &(b)->mmio_missed})
 
@@ -174,7 +173,7 @@ static uint32_t space_read(struct board *b, const struct space *s, uint64_t addr
 }
 
 static void space_write(struct board *b, const struct space *s, uint64_t addr, unsigned size,
-                        uint32_t val) REQUIRES(b->lock)
+			uint32_t val) REQUIRES(b->lock)
 {
 	const struct io_range *r = range_find(b, s->table, s->n, addr, size);
 
@@ -372,9 +371,10 @@ static void intr_set(void *ctx, unsigned n, bool level)
 /* Where firmware keeps the memory sizes [SeaBIOS and QEMU use these CMOS bytes]. */
 static void cmos_memory(struct rtc *r, const struct board_conf *c)
 {
-	uint64_t ext_kib = MIN(c->low_ram / KIB - 1024, 0xffff);   /* from 1 MiB, 64 MiB at most */
+	uint64_t ext_kib = MIN(c->low_ram / KIB - 1024, 0xffff); /* from 1 MiB, 64 MiB at most */
 	uint64_t high_64k = c->low_ram > 16 * MIB ? (c->low_ram - 16 * MIB) / (64 * KIB) : 0;
 	uint64_t above4g_64k = c->high_ram / (64 * KIB);
+	// clang-format off
 	const struct {
 		uint8_t index;
 		uint64_t val;
@@ -384,6 +384,7 @@ static void cmos_memory(struct rtc *r, const struct board_conf *c)
 		{0x34, high_64k},         {0x35, high_64k >> 8},    {0x5b, above4g_64k},
 		{0x5c, above4g_64k >> 8}, {0x5d, above4g_64k >> 16}, {0x5f, c->cpus - 1},
 	};
+	// clang-format on
 
 	for (unsigned i = 0; i < ARRAY_SIZE(byte); i++)
 		rtc_set_cmos(r, byte[i].index, (uint8_t)byte[i].val);
@@ -395,21 +396,23 @@ static void cmos_memory(struct rtc *r, const struct board_conf *c)
  */
 static void bios_leftovers(struct board *b, uint64_t now)
 {
+	// clang-format off
 	static const struct {
 		uint16_t port;
 		uint8_t val;
 	} out[] = {
 		{0x20, 0x11}, {0x21, 0x08}, {0x21, 0x04}, {0x21, 0x01}, {0x21, 0xb8}, /* ICW1-4, IMR */
 		{0xa0, 0x11}, {0xa1, 0x70}, {0xa1, 0x02}, {0xa1, 0x01}, {0xa1, 0x8f},
-		{0x43, 0x34}, {0x40, 0x00}, {0x40, 0x00},
+		{0x43, 0x34}, {0x40, 0x00}, {0x40, 0x00},                             /* 18.2 Hz */
 	};
+	// clang-format on
 
 	for (unsigned i = 0; i < ARRAY_SIZE(out); i++)
 		board_pio_write(b, out[i].port, 1, out[i].val, now);
 }
 
 void board_init(struct board *b, const struct board_conf *c, const struct board_host *host,
-                uint64_t now)
+		uint64_t now)
 {
 	const struct power_line power = {.event = host->power, .ctx = host->ctx};
 	struct irq_line line[16];
@@ -438,11 +441,11 @@ void board_init(struct board *b, const struct board_conf *c, const struct board_
 	cmos_memory(&b->rtc, c);
 	if (c->test_device) {
 		struct testdev_config t = {.ram_bytes = c->low_ram + c->high_ram,
-		                           .cpus = (uint16_t)c->cpus,
-		                           .store = c->test_mmio,
-		                           .ctx = host->ctx,
-		                           .exit = host->quit,
-		                           .flush_page = host->flush_page};
+					   .cpus = (uint16_t)c->cpus,
+					   .store = c->test_mmio,
+					   .ctx = host->ctx,
+					   .exit = host->quit,
+					   .flush_page = host->flush_page};
 
 		for (unsigned i = 0; i < GSI_N; i++)
 			t.line[i] = gsi_line(&b->gsi, i);

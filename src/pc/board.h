@@ -38,13 +38,13 @@ struct board_host {
 	void (*flush_page)(void *ctx, uint64_t gpa);
 	/* NULL, or told of every access after it happened. */
 	void (*trace)(void *ctx, const char *op, uint64_t addr, unsigned size, uint64_t val,
-	              uint64_t now);
+		      uint64_t now);
 };
 
 struct board_conf {
 	uint64_t low_ram, high_ram; /* bytes, for the CMOS */
 	unsigned cpus;
-	int64_t utc_ns;     /* wall clock at `now` */
+	int64_t utc_ns; /* wall clock at `now` */
 	bool test_device;
 	uint8_t *test_mmio; /* TEST_MMIO_SIZE bytes, or NULL */
 };
@@ -54,7 +54,8 @@ struct board_conf {
 struct board {
 	struct board_lock lock;
 	uint64_t now;   /* the latest time seen */
-	uint64_t armed; /* when the loop's timer fires; NEVER if it does not; 0: it has to, at once */
+	uint64_t armed; /* when the loop's timer fires; NEVER if it does not; 0: it has to, at once
+			 */
 	bool rx_hungry; /* the loop has input that did not fit */
 
 	struct pic pic;
@@ -71,13 +72,13 @@ struct board {
 	bool test_device;
 
 	uint64_t pio_count[BOARD_ROWS], mmio_count[BOARD_ROWS]; /* accesses, by table row */
-	uint64_t pio_missed, mmio_missed; /* accesses that no row took */
+	uint64_t pio_missed, mmio_missed;                       /* accesses that no row took */
 	const struct board_host *host;
 };
 
 /* Wires the machine and leaves it as firmware would. */
 void board_init(struct board *b, const struct board_conf *c, const struct board_host *host,
-                uint64_t now);
+		uint64_t now);
 
 /* One port access of 1, 2 or 4 bytes. Reads of nothing give all-ones; writes to nothing vanish. */
 uint32_t board_pio_read(struct board *b, uint16_t port, unsigned size, uint64_t now);

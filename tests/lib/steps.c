@@ -64,10 +64,10 @@ const struct irq_sink *rig_sink(struct rig *r)
 {
 	r->msi_result = 1;
 	r->sink = (struct irq_sink){.ctx = r,
-	                            .msi = probe_msi,
-	                            .route = probe_route,
-	                            .unroute = probe_unroute,
-	                            .intr = probe_intr};
+				    .msi = probe_msi,
+				    .route = probe_route,
+				    .unroute = probe_unroute,
+				    .intr = probe_intr};
 	return &r->sink;
 }
 
@@ -100,11 +100,12 @@ static uint64_t rig_step(struct rig *r, const struct step *s)
 	uint64_t got = s->val, addr = 0;
 
 	switch (s->op) {
-	case WR: case WR2: case WR4:
-		r->write(r->dev, off, 1u << (s->op - WR), (uint32_t)s->val, r->now);
-		break;
-	case RD: case RD2: case RD4:
-		return r->read(r->dev, off, 1u << (s->op - RD), r->now);
+	case WR:
+	case WR2:
+	case WR4: r->write(r->dev, off, 1u << (s->op - WR), (uint32_t)s->val, r->now); break;
+	case RD:
+	case RD2:
+	case RD4: return r->read(r->dev, off, 1u << (s->op - RD), r->now);
 	case AT: rig_advance(r, s->val); break;
 	case TICK: rig_advance(r, r->now + s->val); break;
 	case SET: r->set(r->dev, (unsigned)s->addr, s->val != 0, r->now); break;
@@ -137,7 +138,7 @@ void rig_run(struct rig *r, const char *name, const struct step *s, size_t n)
 
 		if (got != s[i].val)
 			fail_msg("%s[%zu] (op %d, addr %#" PRIx64 ", at %" PRIu64
-			         " ns): got %#" PRIx64 ", expected %#" PRIx64,
-			         name, i, s[i].op, s[i].addr, r->now, got, s[i].val);
+				 " ns): got %#" PRIx64 ", expected %#" PRIx64,
+				 name, i, s[i].op, s[i].addr, r->now, got, s[i].val);
 	}
 }
