@@ -419,7 +419,9 @@ void uart_write(void *dev, uint32_t off, unsigned size, uint32_t val, uint64_t n
 
 size_t uart_rx_room(const struct uart *u)
 {
-	return loop_on(u) ? 0 : rx_depth(u) - u->rx_len;
+	if (loop_on(u) || !(u->mcr & UART_MCR_RTS))
+		return 0;
+	return rx_depth(u) - u->rx_len;
 }
 
 size_t uart_rx(struct uart *u, const uint8_t *buf, size_t len, uint64_t now)

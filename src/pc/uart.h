@@ -39,8 +39,9 @@ void uart_init(struct uart *u, struct irq_line irq);
 uint32_t uart_read(void *dev, uint32_t off, unsigned size, uint64_t now);
 void uart_write(void *dev, uint32_t off, unsigned size, uint32_t val, uint64_t now);
 /*
- * Bytes the receiver takes now: 0 while loopback is on or the FIFO is full. Grows only through
- * guest accesses (RBR read, FCR or MCR write).
+ * Bytes the receiver takes now: 0 while loopback is on, the FIFO is full, or the guest has not
+ * raised RTS (drivers clear the FIFO first, so input that comes early is not lost in there). Grows
+ * only through guest accesses: RBR read, FCR or MCR write.
  */
 size_t uart_rx_room(const struct uart *u);
 /* Receives up to `len` bytes; returns how many were taken (never more than the room). */

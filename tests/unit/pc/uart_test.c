@@ -62,6 +62,7 @@ static struct rig *rig(void)
 			 .op = uart_op};
 	memset(&uart, 0xa5, sizeof uart);
 	uart_init(&uart, rig_line(&r, 0));
+	uart.mcr = 0x02; /* RTS, as an open port has it */
 	return &r;
 }
 
@@ -78,7 +79,7 @@ static struct rig *rig(void)
 /* Registers */
 
 TEST(starts_as_firmware_leaves_it,
-	{RD, IER, 0x00}, {RD, IIR, 0x01}, {RD, LCR, 0x03}, {RD, MCR, 0x00}, {RD, LSR, EMPTY},
+	{RD, IER, 0x00}, {RD, IIR, 0x01}, {RD, LCR, 0x03}, {RD, LSR, EMPTY},
 	{RD, MSR, 0xb0}, {RD, RBR, 0x00}, {LINE, 0, 0}, {ARMED, 0, NEVER}, {DUE, 0, 0},
 	{OUT, 0, NONE},
 	{WR, LCR, 0x83}, {RD, DLL, 0x01}, {RD, DLM, 0x00})
@@ -111,7 +112,7 @@ TEST(dlab_shows_the_divisor,
 
 TEST(lcr_values_of_other_chips_are_plain, /* EFR of a 16650, bank select of a NatSemi */
 	{WR, LCR, 0xbf}, {RD, LCR, 0xbf}, {RD, IIR, 0x01}, {WR, LCR, 0xe0}, {RD, LCR, 0xe0},
-	{RD, MCR, 0x00}, {WR, LCR, 0x03}, {RD, LCR, 0x03}, {RD, IER, 0x00}, {RD, LSR, EMPTY})
+	{RD, MCR, 0x02}, {WR, LCR, 0x03}, {RD, LCR, 0x03}, {RD, IER, 0x00}, {RD, LSR, EMPTY})
 
 TEST(status_registers_ignore_writes,
 	{WR, LSR, 0xff}, {RD, LSR, EMPTY}, {WR, MSR, 0x00}, {RD, MSR, 0xb0})
@@ -229,7 +230,7 @@ TEST(transmitter_reset_does_not_take_output_back,
 TEST(loopback_receives_what_is_sent_and_nothing_else,
 	{WR, MCR, 0x10}, {WR, THR, 'a'}, {OUT, 0, NONE}, {ARMED, 0, NEVER}, {ROOM, 0, 0},
 	{RX, 'z', 0},
-	{RD, LSR, DR | EMPTY}, {RD, RBR, 'a'}, {RD, LSR, EMPTY}, {WR, MCR, 0x00}, {ROOM, 0, 1},
+	{RD, LSR, DR | EMPTY}, {RD, RBR, 'a'}, {RD, LSR, EMPTY}, {WR, MCR, 0x02}, {ROOM, 0, 1},
 	{WR, THR, 'b'}, {OUT, 0, 'b'})
 
 TEST(loopback_interrupts_like_the_wire,
@@ -518,6 +519,21 @@ static void done_takes_no_more_than_there_is(void **state)
 	assert_int_equal(uart_read(&uart, 5, 1, 0), EMPTY);
 }
 
+static void input_waits_for_rts(void **state)
+{
+	static const uint8_t buf[] = "x";
+
+	(void)state;
+	uart_init(&uart, rig_line(rig(), 0));
+	assert_int_equal(uart_read(&uart, 4, 1, 0), 0);
+	uart_write(&uart, 4, 1, 0x09, 0); /* DTR and OUT2 alone */
+	assert_int_equal(uart_rx_room(&uart), 0);
+	assert_int_equal(uart_rx(&uart, buf, 1, 0), 0);
+	uart_write(&uart, 4, 1, 0x0b, 0);
+	assert_int_equal(uart_rx(&uart, buf, 1, 0), 1);
+	assert_int_equal(uart_read(&uart, 0, 1, 0), 'x');
+}
+
 static void input_is_taken_up_to_the_room(void **state)
 {
 	static const uint8_t buf[40] = "0123456789abcdefghij";
@@ -658,6 +674,7 @@ int main(void)
 		T(peeked_output_stays_while_the_guest_writes),
 		T(little_output_stays_at_the_start_of_the_ring),
 		T(done_takes_no_more_than_there_is),
+		T(input_waits_for_rts),
 		T(input_is_taken_up_to_the_room),
 		T(flood_without_reader_is_bounded_and_counted),
 		T(snapshot_with_output_in_flight_raises_thri_later),
