@@ -71,7 +71,7 @@ static void host_trace(void *ctx, const char *op, uint64_t addr, unsigned size, 
 		       uint64_t now)
 {
 	static uint64_t start, last; /* under the board lock */
-	const char *width = size == 1 ? "" : size == 2 ? "2" : size == 4 ? "4" : "8";
+	const char *width = size == 1 ? "" : size == 2 ? "2" : "4";
 	char line[128];
 	int n = 0;
 

@@ -237,10 +237,13 @@ uint64_t board_mmio_read(struct board *b, uint64_t gpa, unsigned size, uint64_t 
 	board_lock(b);
 	board_sync(b, now);
 	for (unsigned i = 0, n; i < size; i += n) {
+		uint32_t piece;
+
 		n = mmio_piece(gpa + i, size - i);
-		val |= (uint64_t)space_read(b, MMIO(b), gpa + i, n) << (8 * i);
+		piece = space_read(b, MMIO(b), gpa + i, n);
+		board_trace(b, "RD", gpa + i, n, piece);
+		val |= (uint64_t)piece << (8 * i);
 	}
-	board_trace(b, "RD", gpa, size, val);
 	board_settle(b);
 	board_unlock(b);
 	return val;
@@ -250,10 +253,13 @@ void board_mmio_write(struct board *b, uint64_t gpa, unsigned size, uint64_t val
 {
 	board_lock(b);
 	board_sync(b, now);
-	board_trace(b, "WR", gpa, size, val);
 	for (unsigned i = 0, n; i < size; i += n) {
+		uint32_t piece;
+
 		n = mmio_piece(gpa + i, size - i);
-		space_write(b, MMIO(b), gpa + i, n, (uint32_t)(val >> (8 * i)) & all_ones(n));
+		piece = (uint32_t)(val >> (8 * i)) & all_ones(n);
+		board_trace(b, "WR", gpa + i, n, piece);
+		space_write(b, MMIO(b), gpa + i, n, piece);
 	}
 	board_settle(b);
 	board_unlock(b);

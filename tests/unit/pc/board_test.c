@@ -700,15 +700,16 @@ static void trace_sees_every_access(void **state)
 	assert_true(traced.size == 2 && traced.val == 0xff5a);
 	assert_int_equal(traced.now, 1000); /* the time that the chips saw */
 	board_mmio_write(&board, 0xd0000001, 7, 0x11223344556677, 2000);
-	assert_true(traced.addr == 0xd0000001 && traced.size == 7);
-	assert_true(traced.val == 0x11223344556677);
+	assert_int_equal(traces, 5); /* in pieces of 1, 2 and 4 bytes, which steps have */
+	assert_true(traced.addr == 0xd0000004 && traced.size == 4 && traced.val == 0x11223344);
 	board_mmio_read(&board, 0xd0000000, 8, 3000);
-	assert_true(traced.size == 8 && traced.val == UINT64_MAX);
-	assert_int_equal(traces, 4); /* one each, however it is split */
+	assert_true(traced.addr == 0xd0000004 && traced.size == 4 && traced.val == UINT32_MAX);
+	assert_int_equal(traces, 7);
 }
 
 static void input_that_fits_wakes_nobody(void **state)
 {
+	board_pio_write(&board, 0x3fc, 1, 0x02, 0); /* RTS */
 	assert_int_equal(board_rx(&board, (const uint8_t *)"a", 1, 0), 1);
 	assert_int_equal(board_pio_read(&board, 0x3f8, 1, 0), 'a');
 	assert_int_equal(arms, 0);
@@ -716,6 +717,7 @@ static void input_that_fits_wakes_nobody(void **state)
 
 static void room_for_waiting_input_wakes_the_loop(void **state)
 {
+	board_pio_write(&board, 0x3fc, 1, 0x02, 0);
 	assert_int_equal(board_rx(&board, (const uint8_t *)"ab", 2, 0), 1); /* no FIFO: one byte */
 	assert_int_equal(arms, 0);
 	assert_int_equal(board_pio_read(&board, 0x3f8, 1, 0), 'a');
@@ -728,8 +730,18 @@ static void room_for_waiting_input_wakes_the_loop(void **state)
 	assert_int_equal(arms, 1);
 }
 
+static void input_waits_until_the_guest_raises_rts(void **state)
+{
+	assert_int_equal(board_rx(&board, (const uint8_t *)"a", 1, 0), 0);
+	assert_int_equal(arms, 0);
+	board_pio_write(&board, 0x3fc, 1, 0x02, 0);
+	assert_int_equal(arms, 1);
+	assert_int_equal(board_rx(&board, (const uint8_t *)"a", 1, 0), 1);
+}
+
 static void half_read_fifo_wakes_nobody(void **state)
 {
+	board_pio_write(&board, 0x3fc, 1, 0x02, 0);
 	board_pio_write(&board, 0x3fa, 1, 0x01, 0);
 	assert_int_equal(board_rx(&board, (const uint8_t *)"0123456789abcdefXY", 18, 0), 16);
 	for (unsigned i = 0; i < 15; i++)
@@ -868,6 +880,7 @@ int main(void)
 		T(trace_sees_every_access),
 		T(input_that_fits_wakes_nobody),
 		T(room_for_waiting_input_wakes_the_loop),
+		T(input_waits_until_the_guest_raises_rts),
 		T(half_read_fifo_wakes_nobody),
 		T(waking_arms_for_the_past_once),
 		T(output_waits_for_company),
