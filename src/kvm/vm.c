@@ -328,18 +328,34 @@ enum vm_end vm_ended(const struct vm *vm, int *detail)
 	return end & 0xff;
 }
 
+/* Waits for the end of the run loop, at most until `until` ns. */
+static bool wait_ended(struct vcpu *v, uint64_t until)
+{
+	uint64_t now = clock_now();
+	uint32_t at;
+
+	while ((at = atomic_load(&v->parked_at)) != VCPU_ENDED && now < until) {
+		struct timespec left = {.tv_sec = (time_t)((until - now) / NSEC),
+					.tv_nsec = (long)((until - now) % NSEC)};
+
+		syscall(SYS_futex, &v->parked_at, FUTEX_WAIT_PRIVATE, at, &left, NULL, 0);
+		now = clock_now();
+	}
+	return at == VCPU_ENDED;
+}
+
 bool vm_join(struct vm *vm)
 {
-	struct timespec until;
+	uint64_t until = clock_now() + NSEC;
 	bool all = true;
 
+	atomic_store(&vm->pausing, true);
 	atomic_store(&vm->gate, VM_GATE_STOP);
 	futex_wake(&vm->gate);
 	kick_all(vm);
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec++;
 	for (unsigned i = 0; i < vm->started; i++)
-		if (pthread_clockjoin_np(vm->vcpu[i].thread, NULL, CLOCK_MONOTONIC, &until) == 0)
+		if (wait_ended(&vm->vcpu[i], until) &&
+		    pthread_join(vm->vcpu[i].thread, NULL) == 0)
 			vm->vcpu[i].thread = 0; /* draining the console may raise INTR still */
 		else
 			all = false;
