@@ -354,8 +354,7 @@ bool vm_join(struct vm *vm)
 	futex_wake(&vm->gate);
 	kick_all(vm);
 	for (unsigned i = 0; i < vm->started; i++)
-		if (wait_ended(&vm->vcpu[i], until) &&
-		    pthread_join(vm->vcpu[i].thread, NULL) == 0)
+		if (wait_ended(&vm->vcpu[i], until) && pthread_join(vm->vcpu[i].thread, NULL) == 0)
 			vm->vcpu[i].thread = 0; /* draining the console may raise INTR still */
 		else
 			all = false;
