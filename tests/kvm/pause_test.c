@@ -139,6 +139,14 @@ static void start(const char *image, const char *cmdline, unsigned cpus)
 	atomic_store(&inta_ticks, 0);
 }
 
+/* Its threads were joined by finish(). */
+static void drop(void)
+{
+	free(m->console);
+	free(m);
+	m = NULL;
+}
+
 static bool running(void)
 {
 	int detail;
@@ -258,6 +266,7 @@ static void busy_guest(const char *image)
 	if (status != 33)
 		printf("# status %d, console ends in \"%s\"\n", status,
 		       m->console + (m->len > 80 ? m->len - 80 : 0));
+	drop();
 }
 
 static void smp_guest(const char *image, unsigned cpus)
@@ -280,6 +289,7 @@ static void smp_guest(const char *image, unsigned cpus)
 	printf("# %u pauses of %u vCPUs\n", n, cpus);
 	if (status != 33)
 		printf("# status %d, console \"%s\"\n", status, m->console);
+	drop();
 }
 
 int main(int argc, char **argv)
