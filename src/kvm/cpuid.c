@@ -201,19 +201,35 @@ static const struct flag *flag_named(const char *name, size_t len)
 	return NULL;
 }
 
-/* A leaf that KVM does not report has no feature to turn on. */
-static void apply_flag(struct kvm_cpuid2 *t, const struct flag *f, bool on)
+/* Which of the named features KVM offers: one bit for each row of flags[]. */
+static uint32_t flags_offered(struct kvm_cpuid2 *t)
+{
+	uint32_t offered = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(flags); i++) {
+		struct kvm_cpuid_entry2 *e = leaf(t, flags[i].leaf, flags[i].sub);
+
+		if (e && (*leaf_reg(e, flags[i].reg) & BIT(flags[i].bit)))
+			offered |= (uint32_t)BIT(i);
+	}
+	return offered;
+}
+
+/* A feature that KVM does not offer stays away: a guest that sees it would fault on its use. */
+static void apply_flag(struct kvm_cpuid2 *t, const struct flag *f, bool on, uint32_t offered)
 {
 	struct kvm_cpuid_entry2 *e = leaf(t, f->leaf, f->sub);
 
-	if (e && on)
+	if (on && !(offered & BIT(f - flags)))
+		log_err("warning: --cpu-flags: this host's KVM does not offer %s", f->name);
+	else if (e && on)
 		*leaf_reg(e, f->reg) |= (uint32_t)BIT(f->bit);
 	else if (e)
 		CLEAR(*leaf_reg(e, f->reg), BIT(f->bit));
 }
 
 /* Each word of the list, applied to `t` unless that is NULL. */
-static int each_flag(struct kvm_cpuid2 *t, const char *list)
+static int each_flag(struct kvm_cpuid2 *t, const char *list, uint32_t offered)
 {
 	while (list && *list) {
 		size_t len = strcspn(list, ",");
@@ -227,7 +243,7 @@ static int each_flag(struct kvm_cpuid2 *t, const char *list)
 			return log_fail(EINVAL, "--cpu-flags: unknown CPU feature \"%.*s\"",
 					(int)len, list);
 		if (t)
-			apply_flag(t, f, list[0] == '+');
+			apply_flag(t, f, list[0] == '+', offered);
 		list += len + (list[len] == ',');
 	}
 	return 0;
@@ -235,27 +251,31 @@ static int each_flag(struct kvm_cpuid2 *t, const char *list)
 
 int cpuid_check_flags(const char *list)
 {
-	return each_flag(NULL, list);
+	return each_flag(NULL, list, 0);
 }
 
 int cpuid_build(struct kvm_cpuid2 *t, const struct cpuid_conf *c)
 {
 	struct kvm_cpuid_entry2 *e;
+	uint32_t offered;
 	int err;
 
 	if ((e = leaf(t, 1, 0))) {
 		e->ecx |= L1_ECX_HYPERVISOR | L1_ECX_X2APIC;
 		if (c->tsc_deadline)
 			e->ecx |= L1_ECX_TSC_DEADLINE;
-		CLEAR(e->ecx, L1_ECX_VMX | L1_ECX_OSXSAVE); /* nested KVM only on request */
+		CLEAR(e->ecx, L1_ECX_OSXSAVE);
 	}
+	offered = flags_offered(t);
+	if ((e = leaf(t, 1, 0)))
+		CLEAR(e->ecx, L1_ECX_VMX); /* nested KVM only on request */
 	if ((e = leaf(t, 0x80000001, 0)))
 		CLEAR(e->ecx, E1_ECX_SVM);
 	err = topology(t, c->cpus);
 	if (!err)
 		err = frequencies(t, c->tsc_khz);
 	if (!err)
-		err = each_flag(t, c->flags);
+		err = each_flag(t, c->flags, offered);
 	if (!err)
 		cpuid_set_apic_id(t, 0);
 	return err;

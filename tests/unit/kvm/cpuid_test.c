@@ -294,6 +294,17 @@ static void features_are_added_and_taken(void **state)
 	assert_int_equal(entry(0x80000001, 0)->edx, 0x2c100800 & ~(1u << 26));
 }
 
+static void a_feature_that_kvm_does_not_offer_stays_away(void **state)
+{
+	said_lines = 0;
+	BUILD(amd, .cpus = 1, .flags = "+la57,+vmx");
+	assert_int_equal(entry(1, 0)->ecx & 1u << 5, 0);
+	assert_int_equal(entry(7, 0)->ecx & 1u << 16, 0);
+	assert_int_equal(said_lines, 2);
+	assert_string_equal(said, "warning: --cpu-flags: this host's KVM does not offer vmx");
+	said_lines = 0;
+}
+
 static void the_last_word_on_a_feature_wins(void **state)
 {
 	BUILD(amd, .cpus = 1, .flags = "-npt,+npt");
@@ -372,6 +383,7 @@ int main(void)
 		cmocka_unit_test(the_kvm_timing_leaf_has_both_frequencies),
 		cmocka_unit_test(an_unknown_frequency_is_not_told),
 		cmocka_unit_test(features_are_added_and_taken),
+		cmocka_unit_test(a_feature_that_kvm_does_not_offer_stays_away),
 		cmocka_unit_test(the_last_word_on_a_feature_wins),
 		cmocka_unit_test(a_feature_of_an_absent_leaf_changes_nothing),
 		cmocka_unit_test(words_that_are_no_features_are_refused),
