@@ -12,14 +12,19 @@
 static char said[1024];
 static unsigned said_lines;
 
+static void said_now(const char *fmt, va_list ap)
+{
+	vsnprintf(said, sizeof(said), fmt, ap);
+	said_lines++;
+}
+
 void log_err(const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(said, sizeof(said), fmt, ap);
+	said_now(fmt, ap);
 	va_end(ap);
-	said_lines++;
 }
 
 int log_fail(int err, const char *fmt, ...)
@@ -27,9 +32,8 @@ int log_fail(int err, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(said, sizeof(said), fmt, ap);
+	said_now(fmt, ap);
 	va_end(ap);
-	said_lines++;
 	return -err;
 }
 

@@ -16,43 +16,8 @@
 #include <cmocka.h>
 
 #include "../../../src/boot/boot.h"
-#include "../../../src/log.h"
 #include "../../../src/mem/ram.h"
-
-/* The log: the last sentence and how many there were. */
-static char said[1024];
-static unsigned said_lines;
-
-void log_err(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(said, sizeof(said), fmt, ap);
-	va_end(ap);
-	said_lines++;
-}
-
-int log_fail(int err, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(said, sizeof(said), fmt, ap);
-	va_end(ap);
-	said_lines++;
-	return -err;
-}
-
-/* `got` is -err, said in one sentence that contains `part`. */
-static inline void assert_fails(int got, int err, const char *part)
-{
-	assert_int_equal(got, -err);
-	assert_int_equal(said_lines, 1);
-	said_lines = 0;
-	if (!strstr(said, part))
-		fail_msg("\"%s\" does not say \"%s\"", said, part);
-}
+#include "../said.h"
 
 /* Guest RAM; an access next to it ends the test. `size` may exceed 3 GiB: nothing is reserved. */
 #define GUARD (1 * MIB)

@@ -12,31 +12,7 @@
 
 #include <cmocka.h>
 
-#include "../../../src/log.h"
-
-static char said[1024];
-static unsigned said_lines;
-
-void log_err(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(said, sizeof(said), fmt, ap);
-	va_end(ap);
-	said_lines++;
-}
-
-int log_fail(int err, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(said, sizeof(said), fmt, ap);
-	va_end(ap);
-	said_lines++;
-	return -err;
-}
+#include "../said.h"
 
 /* The two calls that ram.c makes, with faults put in. */
 static int mmap_err, mmap_flags;
