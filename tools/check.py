@@ -4,6 +4,7 @@ import glob
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -285,6 +286,9 @@ def main():
     args = parser.parse_args()
     start = time.time() - float(os.environ.get("CHECK_START", time.time()))
     print(f"{'setup':<24} {start:7.1f} s   done")
+    # What nohup or a background job ignores, every program below it would: tests send these.
+    for ignored in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(ignored, signal.SIG_DFL)
     check = Check()
     if args.coverage:
         check.coverage(guests=True)
