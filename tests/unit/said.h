@@ -12,7 +12,7 @@
 static char said[1024];
 static unsigned said_lines;
 
-static void said_now(const char *fmt, va_list ap)
+__attribute__((format(printf, 1, 0))) static void said_now(const char *fmt, va_list ap)
 {
 	vsnprintf(said, sizeof(said), fmt, ap);
 	said_lines++;
