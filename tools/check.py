@@ -123,7 +123,7 @@ def count_meson(folder, tally):
             test = json.loads(line)
             tests += 1
             name, result, said = test["name"].split(":", 1)[-1], test["result"], test.get("stdout", "")
-            before = tally.failed + tally.excuses
+            failed, before = tally.failed, tally.failed + tally.excuses
             if count_tap(said, name, tally):
                 # All cases fine, and the test not: a sanitizer spoke at its end, say.
                 if result not in ("OK", "SKIP", "EXPECTEDFAIL") and \
@@ -135,6 +135,8 @@ def count_meson(folder, tally):
                 tally.skip(name, said.strip().split("\n")[-1] or "it does not say why")
             else:
                 tally.fail(f"{name}: {result}, status {test.get('returncode')}")
+            if tally.failed > failed:
+                tally.notes += [line for line in said.splitlines() if line.startswith("# ")][:20]
     return tests
 
 
@@ -222,15 +224,17 @@ class Check:
                 tally.fail(f"{name}: {wanted} cases were wanted; see {LOGS}/{log}")
             elif tally.failed:
                 tally.notes.append(f"see {LOGS}/{log}")
+            # Where only this output is kept, what went wrong has to be in it.
+            tally.notes += [line for line in said.splitlines() if line.startswith("# ")][:20]
         self.step(name, steps, needs="build")
 
     def lab(self, full):
         self.tap("lab: guests", ["tools/lab", "--time", "600", " ".join(
-            ["tests/guest/run", "build/minnow", "build/tests/guest",
+            ["GUEST_TRIES=2", "tests/guest/run", "build/minnow", "build/tests/guest",
              *[f"'{name}'" for name in LAB_GUESTS]])], wanted=len(LAB_GUESTS))
         # What only a stock kernel shows: idle wake-ups, memory, a console under load.
         self.tap("lab: linux", ["bash", "-c", "set -e; kernel=$(tools/guest-kernel cloud-6.1); "
-            f"tests/initrd/build {LOGS}/initrd; tools/lab --time 1500 \"MINNOW_FULL=$MINNOW_FULL "
+            f"tests/initrd/build {LOGS}/initrd; tools/lab --time 3000 \"MINNOW_FULL=$MINNOW_FULL "
             f"tests/lab/linux build/minnow '$kernel' {LOGS}/initrd\""],
             env={"MINNOW_FULL": "1" if full else ""})
         subset = "full" if full else "quick"
