@@ -185,8 +185,10 @@ struct state {
 static void get_state(unsigned cpu, struct state *s)
 {
 	memset(s, 0, sizeof(*s));
-	if (ioctl(m->vm.vcpu[cpu].fd, KVM_GET_REGS, &s->regs) < 0 ||
-	    ioctl(m->vm.vcpu[cpu].fd, KVM_GET_MP_STATE, &s->mp) < 0)
+	/* In this order: KVM carries out an INIT or a SIPI that is pending when asked for the MP
+	 * state, and that resets the registers. */
+	if (ioctl(m->vm.vcpu[cpu].fd, KVM_GET_MP_STATE, &s->mp) < 0 ||
+	    ioctl(m->vm.vcpu[cpu].fd, KVM_GET_REGS, &s->regs) < 0)
 		die("KVM_GET_REGS");
 }
 
