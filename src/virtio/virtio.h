@@ -92,6 +92,11 @@ struct virtio_irq {
 	void *ctx;
 	void (*queue)(void *ctx, unsigned queue);
 	void (*config)(void *ctx);
+	/*
+	 * The device was reset, from either thread: selects, interrupt status and vectors of the
+	 * transport's own go back, and its line falls. NULL: nothing to do.
+	 */
+	void (*reset)(void *ctx);
 };
 
 struct virtio_dev {
@@ -118,7 +123,8 @@ struct virtio_dev {
 	struct queue queue[VIRTIO_QUEUES];
 	uint8_t config[VIRTIO_CONFIG_MAX];
 	unsigned config_len;
-	uint8_t generation; /* of config; wraps */
+	uint8_t generation; /* of config; wraps, and goes on across resets */
+	bool config_news;   /* it changed before DRIVER_OK: the interrupt follows that */
 
 	uint64_t bell;     /* where the driver notifies, kept by the transport; 0 = nowhere yet */
 	uint64_t bell_set; /* what host->bell() was told */
