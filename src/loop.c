@@ -15,7 +15,14 @@
 #include "clock.h"
 #include "log.h"
 
+/* In an event's data: one of these, or the address of a struct watch. */
 enum ev { EV_TIMER, EV_SIGNAL, EV_IN, EV_OUT, EV_N };
+
+#define EVENTS 32 /* a turn; what does not fit comes at the next */
+
+_Static_assert(WATCH_IN == EPOLLIN && WATCH_OUT == EPOLLOUT && WATCH_ERR == EPOLLERR &&
+		       WATCH_HUP == EPOLLHUP,
+	       "watches name events as epoll does");
 
 static int watch(const struct loop *l, int fd, enum ev ev, uint32_t events)
 {
@@ -54,6 +61,28 @@ int loop_init(struct loop *l)
 	/* What epoll refuses (EPERM) is always ready. */
 	c->in_watch = c->in_watch && !watch(l, c->in, EV_IN, EPOLLIN | EPOLLET);
 	return 0;
+}
+
+static int watcher_add(void *ctx, struct watch *w)
+{
+	const struct loop *l = ctx;
+	struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = w};
+
+	return epoll_ctl(l->epoll, EPOLL_CTL_ADD, w->fd, &e) < 0 ? -errno : 0;
+}
+
+static void watcher_del(void *ctx, struct watch *w)
+{
+	const struct loop *l = ctx;
+
+	if (w->fd >= 0)
+		epoll_ctl(l->epoll, EPOLL_CTL_DEL, w->fd, NULL);
+	w->fd = -1;
+}
+
+void loop_watcher(struct loop *l, struct watcher *w)
+{
+	*w = (struct watcher){.ctx = l, .add = watcher_add, .del = watcher_del};
 }
 
 void loop_arm(struct loop *l, uint64_t deadline)
@@ -123,30 +152,43 @@ static void signals(struct loop *l)
 			l->ask_end(l->ctx, (int)si.ssi_signo);
 }
 
+static void dispatch(struct loop *l, const struct epoll_event *e)
+{
+	struct watch *w = e->data.ptr;
+
+	if (e->data.u64 >= EV_N) {
+		w->ready(w, e->events);
+		return;
+	}
+	switch ((enum ev)e->data.u64) {
+	case EV_TIMER:
+	case EV_N: break;
+	case EV_SIGNAL: signals(l); break;
+	case EV_IN: l->console->in_ready = true; break;
+	case EV_OUT: l->console->out_ready = true; break;
+	}
+}
+
 void loop_run(struct loop *l)
 {
-	struct epoll_event e[EV_N];
+	struct epoll_event e[EVENTS];
+	bool more = false;
 
 	input(l); /* a file or /dev/null gives no event */
 	while (!l->ended(l->ctx)) {
-		int n = epoll_wait(l->epoll, e, EV_N, l->patience_ms);
+		int n = epoll_wait(l->epoll, e, EVENTS, more ? 0 : l->patience_ms);
 
 		l->wakeups++;
-		if (n == 0) {
+		if (n == 0 && !more) {
 			l->patience_ms = -1;
 			l->on_silence(l->ctx);
 		}
 		for (int i = 0; i < n; i++)
-			switch ((enum ev)e[i].data.u64) {
-			case EV_TIMER:
-			case EV_N: break;
-			case EV_SIGNAL: signals(l); break;
-			case EV_IN: l->console->in_ready = true; break;
-			case EV_OUT: l->console->out_ready = true; break;
-			}
+			dispatch(l, &e[i]);
 		board_tick(l->board, clock_now());
 		output(l, false);
 		input(l);
+		more = l->turn && l->turn(l->ctx, clock_now());
 	}
 }
 

@@ -1,10 +1,11 @@
 /*
- * loop.h - the monitor's one event loop: epoll over the console, signals, and one absolute
- * timer that also wakes it. Runs in the main thread.
+ * loop.h - the monitor's one event loop: epoll over the console, signals, the devices' descriptors,
+ * and one absolute timer that also wakes it. Runs in the main thread.
  */
 #pragma once
 #include "console.h"
 #include "pc/board.h"
+#include "watch.h"
 
 struct loop {
 	int epoll, timer, signals;
@@ -16,7 +17,12 @@ struct loop {
 	bool (*ended)(void *ctx); /* asked at each turn */
 	/* Told of SIGTERM and kin (its number), or of Ctrl-A x (0). */
 	void (*ask_end)(void *ctx, int signal);
-	void *ctx; /* of the three functions */
+	/*
+	 * The devices' share of a turn, after the chips'. true: there is more to do, and the loop
+	 * is to turn again without waiting. NULL: there are no devices.
+	 */
+	bool (*turn)(void *ctx, uint64_t now);
+	void *ctx; /* of the four functions */
 };
 
 /*
@@ -29,6 +35,8 @@ int loop_take_signals(struct loop *l);
  * logged.
  */
 int loop_init(struct loop *l);
+/* How devices reach the loop's epoll. After loop_init(), in the loop's thread or before it runs. */
+void loop_watcher(struct loop *l, struct watcher *w);
 /* Runs until `ended` says so; board_wake() makes it look. */
 void loop_run(struct loop *l);
 /* The timer fires at `deadline`, or at once if that has passed. Under the board lock. */

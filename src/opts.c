@@ -24,6 +24,12 @@ const char opts_help[] =
 	"  --cmdline STRING    kernel command line  [" DEFAULT_CMDLINE "]\n"
 	"  --cpus N            virtual CPUs, 1 to 32  [1]\n"
 	"  --mem SIZE          memory: 512M, 4G; a bare number is MiB  [256M]\n"
+	"  --disk FILE[,ro]    a disk from a raw image or a block device; may be given again\n"
+	"  --net TAP           a network card on that tap device; may be given again\n"
+	"  --vsock PATH        sockets between host and guest, by Unix socket PATH\n"
+	"  --rng               a source of entropy\n"
+	"  --balloon MIB       a balloon that takes so much memory back\n"
+	"  --transport KIND    how devices are attached: pci, mmio  [pci]\n"
 	"  --pages KIND        back memory by thp or 2m (hugetlb) pages  [the host's default]\n"
 	"  --entry KIND        how to enter an ELF kernel: auto, linux64, pvh  [auto]\n"
 	"  --cpu-flags LIST    CPU features to add or take, such as -x2apic,+svm\n"
@@ -41,25 +47,33 @@ const char opts_help[] =
 // clang-format off
 enum opt {
 	OPT_KERNEL, OPT_INITRD, OPT_CMDLINE, OPT_CPUS, OPT_MEM, OPT_PAGES, OPT_ENTRY, OPT_CPU_FLAGS,
-	OPT_NO_SEED, OPT_TIMELINE, OPT_TRACE, OPT_TEST_DEVICE, OPT_N,
+	OPT_NO_SEED, OPT_TIMELINE, OPT_TRACE, OPT_TEST_DEVICE, OPT_DISK, OPT_NET, OPT_VSOCK, OPT_RNG,
+	OPT_BALLOON, OPT_TRANSPORT, OPT_DISK_IO, OPT_N,
 };
 
 static const struct {
 	const char *name;
-	bool value;
+	bool value, many; /* takes a value; may be given more than once */
 } option[] = {
-	[OPT_KERNEL]      = {"--kernel", true},
-	[OPT_INITRD]      = {"--initrd", true},
-	[OPT_CMDLINE]     = {"--cmdline", true},
-	[OPT_CPUS]        = {"--cpus", true},
-	[OPT_MEM]         = {"--mem", true},
-	[OPT_PAGES]       = {"--pages", true},
-	[OPT_ENTRY]       = {"--entry", true},
-	[OPT_CPU_FLAGS]   = {"--cpu-flags", true},
-	[OPT_NO_SEED]     = {"--no-seed", false},
-	[OPT_TIMELINE]    = {"--timeline", true},
-	[OPT_TRACE]       = {"--trace", false},
-	[OPT_TEST_DEVICE] = {"--test-device", false},
+	[OPT_KERNEL]      = {"--kernel", true, false},
+	[OPT_INITRD]      = {"--initrd", true, false},
+	[OPT_CMDLINE]     = {"--cmdline", true, false},
+	[OPT_CPUS]        = {"--cpus", true, false},
+	[OPT_MEM]         = {"--mem", true, false},
+	[OPT_PAGES]       = {"--pages", true, false},
+	[OPT_ENTRY]       = {"--entry", true, false},
+	[OPT_CPU_FLAGS]   = {"--cpu-flags", true, false},
+	[OPT_NO_SEED]     = {"--no-seed", false, false},
+	[OPT_TIMELINE]    = {"--timeline", true, false},
+	[OPT_TRACE]       = {"--trace", false, false},
+	[OPT_TEST_DEVICE] = {"--test-device", false, false},
+	[OPT_DISK]        = {"--disk", true, true},
+	[OPT_NET]         = {"--net", true, true},
+	[OPT_VSOCK]       = {"--vsock", true, false},
+	[OPT_RNG]         = {"--rng", false, false},
+	[OPT_BALLOON]     = {"--balloon", true, false},
+	[OPT_TRANSPORT]   = {"--transport", true, false},
+	[OPT_DISK_IO]     = {"--disk-io", true, false},
 };
 // clang-format on
 _Static_assert(ARRAY_SIZE(option) == OPT_N, "a row for every option");
@@ -111,8 +125,10 @@ static int parse_choice(const char *opt, const char *s, const char *const *list,
 	return log_fail(EINVAL, "%s %s: give %s", opt, s, text);
 }
 
-static int set_option(struct opts *o, enum opt opt, const char *val)
+static int set_option(struct opts *o, enum opt opt, char *val)
 {
+	static const char *const transport[] = {"pci", "mmio", NULL};
+	static const char *const disk_io[] = {"io_uring", "worker", NULL};
 	static const char *const pages[] = {"default", "thp", "2m", NULL};
 	static const char *const entry[] = {"auto", "linux64", "pvh", NULL};
 	int n = 0;
@@ -120,7 +136,10 @@ static int set_option(struct opts *o, enum opt opt, const char *val)
 	switch (opt) {
 	case OPT_KERNEL: o->boot.kernel = val; break;
 	case OPT_INITRD: o->boot.initrd = val; break;
-	case OPT_CMDLINE: o->boot.cmdline = val; break;
+	case OPT_CMDLINE:
+		o->boot.cmdline = val;
+		o->cmdline_given = true;
+		break;
 	case OPT_CPUS: return parse_cpus(val, &o->boot.cpus);
 	case OPT_MEM: return parse_mem(val, &o->mem);
 	case OPT_PAGES:
@@ -136,6 +155,19 @@ static int set_option(struct opts *o, enum opt opt, const char *val)
 	case OPT_TIMELINE: o->timeline = val; break;
 	case OPT_TRACE: o->trace = true; break;
 	case OPT_TEST_DEVICE: o->test_device = o->boot.bios = true; break;
+	case OPT_DISK: return devconf_disk(&o->devices, val);
+	case OPT_NET: return devconf_net(&o->devices, val);
+	case OPT_VSOCK: return devconf_vsock(&o->devices, val);
+	case OPT_RNG: o->devices.rng = true; break;
+	case OPT_BALLOON: return devconf_balloon(&o->devices, val);
+	case OPT_TRANSPORT:
+		n = parse_choice("--transport", val, transport, "pci or mmio");
+		o->devices.transport = (enum transport)n;
+		break;
+	case OPT_DISK_IO:
+		n = parse_choice("--disk-io", val, disk_io, "io_uring or worker");
+		o->devices.worker = n == 1;
+		break;
 	case OPT_N: break;
 	}
 	return n < 0 ? n : 0;
@@ -144,9 +176,9 @@ static int set_option(struct opts *o, enum opt opt, const char *val)
 /* --name=value, --name value, --name */
 static int parse_option(struct opts *o, bool *seen, char **argv, int *i)
 {
-	const char *arg = argv[*i], *eq = strchr(arg, '=');
+	char *arg = argv[*i], *eq = strchr(arg, '=');
 	size_t len = eq ? (size_t)(eq - arg) : strlen(arg);
-	const char *val = NULL;
+	char *val = NULL;
 	unsigned opt;
 
 	for (opt = 0; opt < OPT_N; opt++)
@@ -154,7 +186,7 @@ static int parse_option(struct opts *o, bool *seen, char **argv, int *i)
 			break;
 	if (opt == OPT_N)
 		return log_fail(EINVAL, "unknown option %.*s; see minnow --help", (int)len, arg);
-	if (seen[opt])
+	if (seen[opt] && !option[opt].many)
 		return log_fail(EINVAL, "%s is given twice", option[opt].name);
 	seen[opt] = true;
 	if (eq && !option[opt].value)
@@ -201,5 +233,5 @@ int opts_parse(struct opts *o, int argc, char **argv)
 	}
 	if (!err && !o->boot.kernel)
 		return log_fail(EINVAL, "no kernel is given; try: minnow run KERNEL");
-	return err;
+	return err ? err : devconf_check(&o->devices, o->boot.cpus);
 }

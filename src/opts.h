@@ -1,6 +1,7 @@
 /* opts.h - the command line. */
 #pragma once
 #include "boot/boot.h"
+#include "devconf.h"
 
 /* Exit statuses; the man page and --help name them. Beyond: 128 + signal. */
 enum status {
@@ -21,6 +22,8 @@ struct opts {
 	const char *cpu_flags;
 	const char *timeline; /* path, or NULL */
 	bool trace, test_device;
+	bool cmdline_given; /* boot.cmdline is the user's own */
+	struct devices_conf devices;
 };
 
 /* 0, or -EINVAL with one sentence logged. */

@@ -171,6 +171,15 @@ void vm_set_entry(struct vm *vm, const struct boot_entry *entry)
 	vcpu_set_entry(&vm->vcpu[0], entry);
 }
 
+void vm_bell(const struct vm *vm, uint64_t gpa, int fd, bool on)
+{
+	struct kvm_ioeventfd bell = {
+		.addr = gpa, .fd = fd, .flags = on ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN};
+
+	if (ioctl(vm->fd, KVM_IOEVENTFD, &bell) < 0 && on)
+		log_guest("KVM_IOEVENTFD: %s; notifications are slow", strerror(errno));
+}
+
 static void futex_wake(_Atomic uint32_t *word)
 {
 	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);

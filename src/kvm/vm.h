@@ -109,6 +109,12 @@ enum vm_end vm_ended(const struct vm *vm, int *detail);
 /* Stops and joins the vCPU threads; false if one did not come back within a second. */
 bool vm_join(struct vm *vm);
 /*
+ * Has KVM signal the eventfd `fd` instead of leaving to us when the guest writes to `gpa`, or no
+ * more [api.rst, KVM_IOEVENTFD]. When KVM refuses, the writes keep coming as exits. Takes long: the
+ * host waits for its readers.
+ */
+void vm_bell(const struct vm *vm, uint64_t gpa, int fd, bool on);
+/*
  * Is this KVM without hardware virtualization (PVM)? It emulates what guests do in ring 0, which no
  * stock kernel survives. Before sandbox_drop().
  */

@@ -10,14 +10,20 @@ static struct opts o;
 /* Parses "minnow ARG..."; the list ends with NULL. */
 #define PARSE(...) parse((const char *[]){"minnow", __VA_ARGS__, NULL})
 
-static int parse(const char *const *argv)
+/* With arguments that may be written to, as main() has them. */
+static int parse(const char *const *given)
 {
+	static char word[64][256];
+	static char *argv[ARRAY_SIZE(word) + 1];
 	int argc = 0;
 
-	while (argv[argc])
-		argc++;
+	for (; given[argc]; argc++) {
+		snprintf(word[argc], sizeof(word[0]), "%s", given[argc]);
+		argv[argc] = word[argc];
+	}
+	argv[argc] = NULL;
 	said_lines = 0;
-	return opts_parse(&o, argc, (char **)argv);
+	return opts_parse(&o, argc, argv);
 }
 
 #define REFUSED(part, ...) assert_fails(PARSE(__VA_ARGS__), EINVAL, part)
@@ -39,7 +45,30 @@ static void a_kernel_alone_has_documented_defaults(void **state)
 	assert_null(o.timeline);
 	assert_false(o.trace);
 	assert_false(o.test_device);
+	assert_false(o.cmdline_given);
+	assert_int_equal(devconf_count(&o.devices), 0);
 	assert_int_equal(said_lines, 0);
+}
+
+static void devices_may_be_given_again_where_that_means_something(void **state)
+{
+	assert_int_equal(PARSE("run", "k", "--disk", "a", "--disk=b,ro", "--net", "t0", "--net",
+			       "t1", "--vsock", "v", "--rng", "--balloon", "16", "--transport",
+			       "mmio", "--disk-io", "worker", "--cpus", "2"),
+			 0);
+	assert_int_equal(o.devices.disks, 2);
+	assert_true(o.devices.disk[1].readonly);
+	assert_int_equal(o.devices.disk[0].queues, 2);
+	assert_int_equal(o.devices.nets, 2);
+	assert_true(o.devices.vsock);
+	assert_true(o.devices.rng);
+	assert_true(o.devices.balloon);
+	assert_true(o.devices.worker);
+	assert_int_equal(o.devices.transport, TRANSPORT_MMIO);
+	assert_int_equal(devconf_count(&o.devices), 7);
+	REFUSED("--vsock is given twice", "run", "k", "--vsock", "a", "--vsock", "b");
+	REFUSED("give pci or mmio", "run", "k", "--transport", "isa");
+	REFUSED("give io_uring or worker", "run", "k", "--disk-io", "threads");
 }
 
 static void every_option_reaches_its_field(void **state)
@@ -190,8 +219,8 @@ static void cpus_are_1_to_32(void **state)
 
 static void unknown_options_are_refused(void **state)
 {
-	REFUSED("unknown option --disk", "run", "--disk", "d", "k");
-	REFUSED("unknown option --disk;", "run", "--disk=d", "k"); /* without its value */
+	REFUSED("unknown option --floppy", "run", "--floppy", "d", "k");
+	REFUSED("unknown option --floppy;", "run", "--floppy=d", "k"); /* without its value */
 	REFUSED("unknown option -m", "run", "-m", "512", "k");
 	REFUSED("unknown option -;", "run", "-");
 	REFUSED("unknown option --;", "run", "--", "k");
@@ -293,6 +322,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_kernel_alone_has_documented_defaults),
 		cmocka_unit_test(every_option_reaches_its_field),
+		cmocka_unit_test(devices_may_be_given_again_where_that_means_something),
 		cmocka_unit_test(a_value_may_follow_an_equals_sign),
 		cmocka_unit_test(options_may_follow_the_kernel),
 		cmocka_unit_test(each_choice_is_known),
