@@ -37,6 +37,15 @@ int log_fail(int err, const char *fmt, ...)
 	return -err;
 }
 
+void log_guest(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	said_now(fmt, ap);
+	va_end(ap);
+}
+
 /* `got` is -err, said in one sentence that contains `part`. */
 static inline void assert_fails(int got, int err, const char *part)
 {

@@ -12,15 +12,6 @@
 
 #define FEATURES (VIRTIO_F_VERSION_1 | VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC)
 
-void log_guest(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	said_now(fmt, ap);
-	va_end(ap);
-}
-
 static struct ram ram;
 static struct driver drv[2];
 static struct driver_host host;
