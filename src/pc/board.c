@@ -1,10 +1,11 @@
 /*
- * board.c - the machine in one place: the port map, the memory map of the devices, the wiring, and
- * the state that a PC's firmware would have left. The only file that includes every chip.
+ * board.c - the machine in one place: the port map, the memory map of the devices, the wiring. The
+ * only file that includes every chip.
  */
 #include "board.h"
 
-#include <string.h>
+#include "board_lock.h"
+#include "firmware.h"
 
 /* A stretch of one address space and who answers there. */
 struct io_range {
@@ -31,6 +32,8 @@ static void mark_write(void *dev, uint32_t off, unsigned size, uint32_t val, uin
 		b->host->mark(b->host->ctx, (uint8_t)val, now);
 }
 
+#define PORT_PCI_DATA 0xcfcu /* CONFDATA */
+
 #define DEV(m) offsetof(struct board, m)
 
 // clang-format off
@@ -45,7 +48,7 @@ static const struct io_range board_pio[] = {
 	{0x070,   2,  1,     false, DEV(rtc),    rtc_read,         rtc_write,          "rtc"   }, /* MC146818, IRQ 8 */
 	{0x092,   1,  1,     false, DEV(sysctl), sysctl_92_read,   sysctl_92_write,    "port92"}, /* fast A20 and reset */
 	{0x4d0,   2,  1,     false, DEV(pic),    pic_elcr_read,    pic_elcr_write,     "elcr"  },
-	{0xcfc,   4,  1|2|4, false, DEV(pci),    pci_data_read,    pci_data_write,     "pci"   },
+	{PORT_PCI_DATA, 4, 1|2|4, false, DEV(pci), pci_data_read,  pci_data_write,     "pci"   },
 	{PORT_RESET, 1, 1,   false, DEV(sysctl), sysctl_rcr_read,  sysctl_rcr_write,   "reset" }, /* a byte; hides in CONFADD */
 	{0xcf8,   4,  1|2|4, false, DEV(pci),    pci_addr_read,    pci_addr_write,     "pci"   }, /* CONFADD, dwords alone count */
 	{PORT_PM, PM_LEN, 1|2|4, false, DEV(pm), pm_read,          pm_write,           "pm"    }, /* ACPI, SCI on IRQ 9 */
@@ -66,66 +69,6 @@ static const struct io_range board_mmio[] = {
 
 _Static_assert(ARRAY_SIZE(board_pio) <= BOARD_ROWS, "a count for every row");
 _Static_assert(ARRAY_SIZE(board_mmio) <= BOARD_ROWS, "a count for every row");
-
-static void board_lock(struct board *b) ACQUIRE(b->lock) UNCHECKED
-{
-	pthread_mutex_lock(&b->lock.mutex);
-}
-
-static void board_unlock(struct board *b) RELEASE(b->lock) UNCHECKED
-{
-	pthread_mutex_unlock(&b->lock.mutex);
-}
-
-/* Chips whose deadline has passed are ticked: at every access, so that masked edges fold in. */
-static void board_sync(struct board *b, uint64_t now) REQUIRES(b->lock)
-{
-	if (now > b->now)
-		b->now = now;
-	if (pit_deadline(&b->pit) <= b->now)
-		pit_tick(&b->pit, b->now);
-	if (rtc_deadline(&b->rtc) <= b->now)
-		rtc_tick(&b->rtc, b->now);
-	if (pm_deadline(&b->pm) <= b->now)
-		pm_tick(&b->pm, b->now);
-	if (ioapic_deadline(&b->ioapic) <= b->now)
-		ioapic_tick(&b->ioapic, b->now);
-	if (uart_deadline(&b->com1) <= b->now)
-		uart_tick(&b->com1, b->now);
-}
-
-/*
- * When the loop has to come: the nearest deadline whose edge could be delivered now. A timer that
- * nobody listens to, such as a PIT that Linux left running behind a mask, costs no wake-up.
- */
-static uint64_t board_next(const struct board *b) REQUIRES(b->lock)
-{
-	uint64_t next = MIN(uart_deadline(&b->com1), ioapic_deadline(&b->ioapic));
-
-	if (gsi_listens(&b->gsi, 0))
-		next = MIN(next, pit_deadline(&b->pit));
-	if (gsi_listens(&b->gsi, 8))
-		next = MIN(next, rtc_deadline(&b->rtc));
-	return MIN(next, pm_deadline(&b->pm)); /* the SCI is a level: it always counts */
-}
-
-static void board_arm(struct board *b, uint64_t deadline) REQUIRES(b->lock)
-{
-	if (deadline >= b->armed)
-		return;
-	b->armed = deadline;
-	b->host->arm(b->host->ctx, deadline);
-}
-
-/* After any change: arms the timer if something is due earlier, or now if input has room again. */
-static void board_settle(struct board *b) REQUIRES(b->lock)
-{
-	board_arm(b, board_next(b));
-	if (b->rx_hungry && !b->com1.rx_len && uart_rx_room(&b->com1)) {
-		b->rx_hungry = false;
-		board_arm(b, 0);
-	}
-}
 
 /* The row that takes [addr, addr + size) whole; NULL if there is none. */
 static const struct io_range *range_find(const struct board *b, const struct io_range *t, size_t n,
@@ -197,12 +140,91 @@ static void board_trace(struct board *b, const char *op, uint64_t addr, unsigned
 		b->host->trace(b->host->ctx, op, addr, size, val, b->now);
 }
 
+/*
+ * Accesses to virtio devices: they have locks of their own, which come before this one, and a write
+ * may wait for the end of a reset. So the board lock is dropped meanwhile.
+ */
+static uint32_t device_read(struct board *b, const struct vbus_hit *hit, unsigned size)
+	REQUIRES(b->lock)
+{
+	uint32_t val;
+
+	vbus_count(hit);
+	board_settle(b);
+	board_unlock(b);
+	val = vbus_read(hit, size);
+	board_lock(b);
+	return val;
+}
+
+static void device_write(struct board *b, const struct vbus_hit *hit, unsigned size, uint32_t val)
+	REQUIRES(b->lock)
+{
+	vbus_count(hit);
+	board_settle(b);
+	board_unlock(b);
+	vbus_write(hit, size, val);
+	board_lock(b);
+}
+
+/* The virtio device at `gpa`. RAM and the chips' places hide it. */
+static bool device_find(const struct board *b, uint64_t gpa, struct vbus_hit *hit) REQUIRES(b->lock)
+{
+	return gpa >= b->low_ram && !range_find(b, board_mmio, ARRAY_SIZE(board_mmio), gpa, 1) &&
+	       vbus_find(&b->vbus, gpa, hit);
+}
+
+/* Does an access to `port` touch CONFDATA? */
+static bool is_confdata(uint16_t port, unsigned size)
+{
+	return port < PORT_PCI_DATA + 4 && port + size > PORT_PCI_DATA;
+}
+
+/* The function whose PCI_CFG window CONFADD names. */
+static struct vpci *window_find(struct board *b, struct vbus_hit *hit, unsigned *size)
+	REQUIRES(b->lock)
+{
+	unsigned reg;
+	const struct pci_fn *fn = pci_selected(&b->pci, &reg);
+
+	return fn ? vbus_window(&b->vbus, fn, reg, hit, size) : NULL;
+}
+
+/* Before CONFDATA is read: a window's register gets what it looks at. */
+static void confdata_refresh(struct board *b) REQUIRES(b->lock)
+{
+	struct vbus_hit hit;
+	unsigned size;
+	struct vpci *v = window_find(b, &hit, &size);
+
+	if (v)
+		vpci_window_put(v, size, device_read(b, &hit, size));
+}
+
+/* After CONFDATA was written: what a window's register holds goes out; BARs may have moved. */
+static void confdata_written(struct board *b) REQUIRES(b->lock)
+{
+	struct vbus_hit hit;
+	unsigned size;
+	const struct vpci *v = window_find(b, &hit, &size);
+
+	if (v)
+		device_write(b, &hit, size, vpci_window_get(v, size));
+	if (!vbus_moved(&b->vbus))
+		return;
+	board_unlock(b);
+	vbus_settle(&b->vbus);
+	board_lock(b);
+}
+
 uint32_t board_pio_read(struct board *b, uint16_t port, unsigned size, uint64_t now)
 {
 	uint32_t val;
 
 	board_lock(b);
 	board_sync(b, now);
+	if (is_confdata(port, size))
+		confdata_refresh(b);
 	val = space_read(b, PIO(b), port, size);
 	board_trace(b, "RD", port, size, val);
 	board_settle(b);
@@ -216,6 +238,8 @@ void board_pio_write(struct board *b, uint16_t port, unsigned size, uint32_t val
 	board_sync(b, now);
 	board_trace(b, "WR", port, size, val);
 	space_write(b, PIO(b), port, size, val);
+	if (is_confdata(port, size))
+		confdata_written(b);
 	board_settle(b);
 	board_unlock(b);
 }
@@ -232,6 +256,7 @@ static unsigned mmio_piece(uint64_t gpa, unsigned left)
 
 uint64_t board_mmio_read(struct board *b, uint64_t gpa, unsigned size, uint64_t now)
 {
+	struct vbus_hit hit;
 	uint64_t val = 0;
 
 	board_lock(b);
@@ -240,7 +265,10 @@ uint64_t board_mmio_read(struct board *b, uint64_t gpa, unsigned size, uint64_t 
 		uint32_t piece;
 
 		n = mmio_piece(gpa + i, size - i);
-		piece = space_read(b, MMIO(b), gpa + i, n);
+		if (device_find(b, gpa + i, &hit))
+			piece = device_read(b, &hit, n);
+		else
+			piece = space_read(b, MMIO(b), gpa + i, n);
 		board_trace(b, "RD", gpa + i, n, piece);
 		val |= (uint64_t)piece << (8 * i);
 	}
@@ -251,6 +279,8 @@ uint64_t board_mmio_read(struct board *b, uint64_t gpa, unsigned size, uint64_t 
 
 void board_mmio_write(struct board *b, uint64_t gpa, unsigned size, uint64_t val, uint64_t now)
 {
+	struct vbus_hit hit;
+
 	board_lock(b);
 	board_sync(b, now);
 	for (unsigned i = 0, n; i < size; i += n) {
@@ -259,96 +289,13 @@ void board_mmio_write(struct board *b, uint64_t gpa, unsigned size, uint64_t val
 		n = mmio_piece(gpa + i, size - i);
 		piece = (uint32_t)(val >> (8 * i)) & all_ones(n);
 		board_trace(b, "WR", gpa + i, n, piece);
-		space_write(b, MMIO(b), gpa + i, n, piece);
+		if (device_find(b, gpa + i, &hit))
+			device_write(b, &hit, n, piece);
+		else
+			space_write(b, MMIO(b), gpa + i, n, piece);
 	}
 	board_settle(b);
 	board_unlock(b);
-}
-
-void board_eoi(struct board *b, uint8_t vector, uint64_t now)
-{
-	board_lock(b);
-	board_sync(b, now);
-	ioapic_eoi(&b->ioapic, vector, b->now);
-	board_settle(b);
-	board_unlock(b);
-}
-
-bool board_inta(struct board *b, uint8_t *vector, uint64_t now)
-{
-	bool raised;
-
-	board_lock(b);
-	board_sync(b, now);
-	raised = pic_intr(&b->pic);
-	if (raised)
-		*vector = pic_inta(&b->pic);
-	board_settle(b);
-	board_unlock(b);
-	return raised;
-}
-
-void board_tick(struct board *b, uint64_t now)
-{
-	board_lock(b);
-	board_sync(b, now);
-	if (b->armed <= b->now)
-		b->armed = NEVER; /* it was one shot */
-	board_settle(b);
-	board_unlock(b);
-}
-
-void board_wake(struct board *b)
-{
-	board_lock(b);
-	board_arm(b, 0);
-	board_unlock(b);
-}
-
-size_t board_rx(struct board *b, const uint8_t *buf, size_t len, uint64_t now)
-{
-	size_t n;
-
-	board_lock(b);
-	board_sync(b, now);
-	n = uart_rx(&b->com1, buf, len, b->now);
-	b->rx_hungry = n < len;
-	board_settle(b);
-	board_unlock(b);
-	return n;
-}
-
-size_t board_tx_peek(struct board *b, const uint8_t **p, bool all, uint64_t now)
-{
-	size_t n = 0;
-
-	board_lock(b);
-	board_sync(b, now);
-	if (all || uart_tx_due(&b->com1, b->now))
-		n = uart_tx_peek(&b->com1, p);
-	board_unlock(b);
-	return n;
-}
-
-void board_tx_done(struct board *b, size_t n, uint64_t now)
-{
-	board_lock(b);
-	board_sync(b, now);
-	uart_tx_done(&b->com1, n, b->now);
-	board_settle(b);
-	board_unlock(b);
-}
-
-bool board_ctrl_alt_del(struct board *b, uint64_t now)
-{
-	bool taken;
-
-	board_lock(b);
-	board_sync(b, now);
-	taken = kbd_ctrl_alt_del(&b->kbd);
-	board_settle(b);
-	board_unlock(b);
-	return taken;
 }
 
 const char *board_pio_row(const struct board *b, unsigned row, uint64_t *count)
@@ -362,9 +309,65 @@ const char *board_pio_row(const struct board *b, unsigned row, uint64_t *count)
 const char *board_mmio_row(const struct board *b, unsigned row, uint64_t *count)
 {
 	if (row >= ARRAY_SIZE(board_mmio))
-		return NULL;
+		return vbus_row(&b->vbus, row - (unsigned)ARRAY_SIZE(board_mmio), count);
 	*count = b->mmio_count[row];
 	return board_mmio[row].name;
+}
+
+/* --- what the virtio transports need of the board --- */
+
+static void transport_lock(void *ctx) UNCHECKED
+{
+	board_lock(ctx);
+}
+
+static void transport_unlock(void *ctx) UNCHECKED
+{
+	board_settle(ctx);
+	board_unlock(ctx);
+}
+
+static bool transport_reaches(void *ctx, const struct vpci *v, uint64_t gpa) UNCHECKED
+{
+	struct vbus_hit hit;
+
+	return device_find(ctx, gpa, &hit) && hit.pci == v;
+}
+
+void board_pulse(struct board *b, unsigned gsi)
+{
+	board_lock(b);
+	irq_set(&b->pulse[gsi], true);
+	irq_set(&b->pulse[gsi], false);
+	board_settle(b);
+	board_unlock(b);
+}
+
+static void transport_pulse(void *ctx, unsigned gsi)
+{
+	board_pulse(ctx, gsi);
+}
+
+void board_add_pci(struct board *b, unsigned slot, struct vpci *v, struct virtio_dev *dev)
+{
+	vpci_init(v, dev, &b->transport, slot, GPA_PCI_WINDOW + slot * (uint64_t)VPCI_BAR_SIZE);
+	board_lock(b);
+	pci_add(&b->pci, slot, &v->fn);
+	vbus_add_pci(&b->vbus, v);
+	board_unlock(b);
+	vpci_settle(v);
+}
+
+void board_add_mmio(struct board *b, unsigned n, struct vmmio *m, struct virtio_dev *dev)
+{
+	unsigned gsi = vbus_gsi(n);
+
+	vmmio_init(m, dev, vbus_gpa(n), gsi, transport_pulse, b);
+	board_lock(b);
+	vbus_add_mmio(&b->vbus, n, m);
+	if (!b->pulse[gsi].set) /* a pulse is over at once, so windows share the wire */
+		b->pulse[gsi] = gsi_line(&b->gsi, gsi);
+	board_unlock(b);
 }
 
 static void intr_set(void *ctx, unsigned n, bool level)
@@ -372,49 +375,6 @@ static void intr_set(void *ctx, unsigned n, bool level)
 	const struct irq_sink *s = ctx;
 
 	s->intr(s->ctx, level);
-}
-
-/* Where firmware keeps the memory sizes [SeaBIOS and QEMU use these CMOS bytes]. */
-static void cmos_memory(struct rtc *r, const struct board_conf *c)
-{
-	uint64_t ext_kib = MIN(c->low_ram / KIB - 1024, 0xffff); /* from 1 MiB, 64 MiB at most */
-	uint64_t high_64k = c->low_ram > 16 * MIB ? (c->low_ram - 16 * MIB) / (64 * KIB) : 0;
-	uint64_t above4g_64k = c->high_ram / (64 * KIB);
-	// clang-format off
-	const struct {
-		uint8_t index;
-		uint64_t val;
-	} byte[] = {
-		{0x15, 640 & 0xff},       {0x16, 640 >> 8},         {0x17, ext_kib},
-		{0x18, ext_kib >> 8},     {0x30, ext_kib},          {0x31, ext_kib >> 8},
-		{0x34, high_64k},         {0x35, high_64k >> 8},    {0x5b, above4g_64k},
-		{0x5c, above4g_64k >> 8}, {0x5d, above4g_64k >> 16}, {0x5f, c->cpus - 1},
-	};
-	// clang-format on
-
-	for (unsigned i = 0; i < ARRAY_SIZE(byte); i++)
-		rtc_set_cmos(r, byte[i].index, (uint8_t)byte[i].val);
-}
-
-/*
- * What kvm-unit-tests' real-mode guests expect a BIOS to have left: the 8259s initialised with only
- * IRQ 0 and the cascade unmasked, and counter 0 running at 18.2 Hz.
- */
-static void bios_leftovers(struct board *b, uint64_t now)
-{
-	// clang-format off
-	static const struct {
-		uint16_t port;
-		uint8_t val;
-	} out[] = {
-		{0x20, 0x11}, {0x21, 0x08}, {0x21, 0x04}, {0x21, 0x01}, {0x21, 0xb8}, /* ICW1-4, IMR */
-		{0xa0, 0x11}, {0xa1, 0x70}, {0xa1, 0x02}, {0xa1, 0x01}, {0xa1, 0x8f},
-		{0x43, 0x34}, {0x40, 0x00}, {0x40, 0x00},                             /* 18.2 Hz */
-	};
-	// clang-format on
-
-	for (unsigned i = 0; i < ARRAY_SIZE(out); i++)
-		board_pio_write(b, out[i].port, 1, out[i].val, now);
 }
 
 void board_init(struct board *b, const struct board_conf *c, const struct board_host *host,
@@ -428,6 +388,13 @@ void board_init(struct board *b, const struct board_conf *c, const struct board_
 	b->now = now;
 	b->armed = NEVER;
 	b->test_device = c->test_device;
+	b->low_ram = c->low_ram;
+	b->transport = (struct vpci_board){.ctx = b,
+					   .sink = &host->sink,
+					   .lock = transport_lock,
+					   .unlock = transport_unlock,
+					   .reaches = transport_reaches,
+					   .pci = &b->pci};
 
 	pic_init(&b->pic, (struct irq_line){.set = intr_set, .ctx = (void *)&host->sink});
 	ioapic_init(&b->ioapic, (uint8_t)IOAPIC_ID(c->cpus), &host->sink);
@@ -444,7 +411,7 @@ void board_init(struct board *b, const struct board_conf *c, const struct board_
 	sysctl_init(&b->sysctl, &b->pit, power);
 
 	pic_elcr_write(&b->pic, 1, 1, BIT(10 - 8) | BIT(11 - 8), now); /* PCI lines are levels */
-	cmos_memory(&b->rtc, c);
+	firmware_cmos(&b->rtc, c);
 	if (c->test_device) {
 		struct testdev_config t = {.ram_bytes = c->low_ram + c->high_ram,
 					   .cpus = (uint16_t)c->cpus,
@@ -456,6 +423,6 @@ void board_init(struct board *b, const struct board_conf *c, const struct board_
 		for (unsigned i = 0; i < GSI_N; i++)
 			t.line[i] = gsi_line(&b->gsi, i);
 		testdev_init(&b->test, &t);
-		bios_leftovers(b, now);
+		firmware_leftovers(b, now);
 	}
 }

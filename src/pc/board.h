@@ -3,7 +3,9 @@
  *
  * Lock rule: board_*() functions take `lock` themselves and never block under it. What may happen
  * under it: memory, the KVM interrupt ioctls of the sink, arming the timer, waking the loop.
- * `now` is CLOCK_MONOTONIC in ns; a value older than one already seen is taken as that one.
+ * Accesses to virtio devices take those devices' locks, with the board lock dropped: no caller
+ * holds one. `now` is CLOCK_MONOTONIC in ns; a value older than one already seen is taken as that
+ * one.
  */
 #pragma once
 #include <pthread.h>
@@ -18,6 +20,7 @@
 #include "sysctl.h"
 #include "testdev.h"
 #include "uart.h"
+#include "vbus.h"
 
 struct CAPABILITY("board lock") board_lock {
 	pthread_mutex_t mutex;
@@ -68,6 +71,10 @@ struct board {
 	struct pci pci;
 	struct sysctl sysctl;
 	struct testdev test;
+	struct vbus vbus;
+	struct vpci_board transport;
+	struct irq_line pulse[GSI_N]; /* of the virtio-mmio windows; unset where none is */
+	uint64_t low_ram;
 	struct uart com1;
 	bool test_device;
 
@@ -79,6 +86,27 @@ struct board {
 /* Wires the machine and leaves it as firmware would. */
 void board_init(struct board *b, const struct board_conf *c, const struct board_host *host,
 		uint64_t now);
+
+/*
+ * Before the guest runs: `dev`, which virtio_init() has made, as function 00:`slot`.0 (2..31, one
+ * each) or in virtio-mmio window `n` (0..VBUS_WINDOWS - 1). Initialises the transport; neither may
+ * move afterwards.
+ */
+void board_add_pci(struct board *b, unsigned slot, struct vpci *v, struct virtio_dev *dev);
+void board_add_mmio(struct board *b, unsigned n, struct vmmio *m, struct virtio_dev *dev);
+/* Address and GSI of window `n`, for the tables that tell the guest. */
+static inline uint64_t board_window_gpa(unsigned n)
+{
+	return vbus_gpa(n);
+}
+
+static inline unsigned board_window_gsi(unsigned n)
+{
+	return vbus_gsi(n);
+}
+
+/* An edge on `gsi`, which has to be that of a window in use. */
+void board_pulse(struct board *b, unsigned gsi);
 
 /* One port access of 1, 2 or 4 bytes. Reads of nothing give all-ones; writes to nothing vanish. */
 uint32_t board_pio_read(struct board *b, uint16_t port, unsigned size, uint64_t now);
@@ -94,6 +122,8 @@ bool board_inta(struct board *b, uint8_t *vector, uint64_t now);
 
 /* Brings every chip up to `now` and re-arms the timer: from the loop, at each of its turns. */
 void board_tick(struct board *b, uint64_t now);
+/* The loop turns at `deadline` at the latest; asked for once, since board_tick() forgets it. */
+void board_wake_at(struct board *b, uint64_t deadline);
 /* Makes the loop turn at once. The timer does it: armed for the past, and left alone until then. */
 void board_wake(struct board *b);
 /* Console input: bytes taken; when fewer than `len`, the loop is woken once there is room. */

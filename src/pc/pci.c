@@ -217,9 +217,9 @@ void pci_addr_write(void *dev, uint32_t off, unsigned size, uint32_t val, uint64
 		p->confadd = val & PCI_CONFADD_RW;
 }
 
-/* The function that CONFADD names; NULL if there is none or configuration is not enabled. */
-static struct pci_fn *selected(struct pci *p)
+struct pci_fn *pci_selected(struct pci *p, unsigned *reg)
 {
+	*reg = (unsigned)(p->confadd & PCI_CONFADD_REG);
 	if (!(p->confadd & PCI_CONFADD_ENABLE) || (p->confadd & PCI_CONFADD_BUS))
 		return NULL;
 	switch (GET(PCI_CONFADD_DEVFN, p->confadd)) {
@@ -237,8 +237,8 @@ static struct pci_fn *selected(struct pci *p)
 uint32_t pci_data_read(void *dev, uint32_t off, unsigned size, uint64_t now)
 {
 	struct pci *p = dev;
-	struct pci_fn *f = selected(p);
-	unsigned reg = (unsigned)(p->confadd & PCI_CONFADD_REG);
+	unsigned reg;
+	struct pci_fn *f = pci_selected(p, &reg);
 	uint32_t val = all_ones(size);
 
 	if (!f || off > 3)
@@ -255,8 +255,8 @@ uint32_t pci_data_read(void *dev, uint32_t off, unsigned size, uint64_t now)
 void pci_data_write(void *dev, uint32_t off, unsigned size, uint32_t val, uint64_t now)
 {
 	struct pci *p = dev;
-	struct pci_fn *f = selected(p);
-	unsigned reg = (unsigned)(p->confadd & PCI_CONFADD_REG);
+	unsigned reg;
+	struct pci_fn *f = pci_selected(p, &reg);
 
 	if (!f || off > 3)
 		return;

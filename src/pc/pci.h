@@ -85,6 +85,12 @@ void pci_add(struct pci *p, unsigned slot, struct pci_fn *f);
 void pci_intx(struct pci *p, unsigned slot, bool level);
 
 /*
+ * The function that CONFADD names, and the register in *reg; NULL if there is none or configuration
+ * is not enabled.
+ */
+struct pci_fn *pci_selected(struct pci *p, unsigned *reg);
+
+/*
  * CF8h: `off` 0..3, dword access at 0 alone counts; others read all-ones and are dropped. The board
  * keeps the byte at CF9h, the reset control register, away from here. CFCh: `off` 0..3, any size;
  * bytes beyond CFFh read all-ones and are dropped.

@@ -18,9 +18,12 @@ struct vmmio {
 	/* Device lock. */
 	uint32_t offered_sel, acked_sel, queue_sel;
 	uint32_t isr; /* InterruptStatus */
+
+	/* Board lock. */
+	uint64_t accesses; /* counted by the board */
 };
 
-/* A window for `dev` at `gpa`. Neither may move afterwards. */
+/* A window for `dev` at `gpa`. Neither may move afterwards. Before any thread. */
 void vmmio_init(struct vmmio *m, struct virtio_dev *dev, uint64_t gpa, unsigned gsi,
 		void (*pulse)(void *ctx, unsigned gsi), void *ctx);
 /* `off` < VMMIO_SIZE, `size` 1, 2 or 4 and inside. No lock held. */
