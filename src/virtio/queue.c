@@ -172,12 +172,12 @@ static bool chain_add(struct chain *c, const struct ram *ram, const struct desc 
 
 /*
  * Follows a chain through one table, from entry `i`; *d is where it ends: its last descriptor, or
- * one that refers to an indirect table. Longer than the table: a loop.
+ * one that refers to an indirect table. A loop ends where no more fits into a chain.
  */
 static bool chain_walk(struct chain *c, const struct ram *ram, const uint8_t *table,
 		       unsigned entries, unsigned i, struct desc *d)
 {
-	for (unsigned left = entries; left && i < entries; left--) {
+	while (i < entries) {
 		*d = desc_load(table + DESC_SIZE * (size_t)i);
 		if (d->flags & VIRTQ_DESC_F_INDIRECT)
 			return true;
@@ -199,7 +199,7 @@ static bool chain_indirect(struct chain *c, const struct queue *q, const struct 
 	struct desc last;
 
 	if (!q->indirect || (d->flags & VIRTQ_DESC_F_NEXT) || !table || d->len % DESC_SIZE ||
-	    entries == 0 || entries > INDIRECT_MAX)
+	    entries > INDIRECT_MAX)
 		return false;
 	return chain_walk(c, q->ram, table, entries, 0, &last) &&
 	       !(last.flags & VIRTQ_DESC_F_INDIRECT);
