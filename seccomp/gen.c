@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include <linux/filter.h>
+#include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <seccomp.h>
 
@@ -30,6 +31,10 @@ static const struct {
 	{"KVM_SIGNAL_MSI",      KVM_SIGNAL_MSI             },
 	{"KVM_SET_GSI_ROUTING", KVM_SET_GSI_ROUTING        },
 	{"KVM_GET_REGS",        KVM_GET_REGS               },
+	{"KVM_IOEVENTFD",       KVM_IOEVENTFD              },
+	{"TUNSETOFFLOAD",       TUNSETOFFLOAD              },
+	{"TUNSETQUEUE",         TUNSETQUEUE                },
+	{"AF_UNIX",             AF_UNIX                    },
 	{"TCSETS",              TCSETS                     },
 	{"NULL",                0			  },
 	{"PROT_NONE",           PROT_NONE                  },

@@ -7,6 +7,7 @@
 #include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -18,7 +19,10 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 
+#include "io_filter.h"
+#include "loop_devices_filter.h"
 #include "loop_filter.h"
+#include "loop_vsock_filter.h"
 #include "vcpu_filter.h"
 #include "vcpu_test_filter.h"
 
@@ -38,10 +42,26 @@ static void fill_standard(void)
 			return; /* without /dev/null they stay closed */
 }
 
-void sandbox_close_inherited(void)
+/* The lowest descriptor in `keep` from `from` on; INT_MAX if there is none. */
+static int next_kept(const int *keep, unsigned n, int from)
 {
+	int next = INT_MAX;
+
+	for (unsigned i = 0; i < n; i++)
+		if (keep[i] >= from && keep[i] < next)
+			next = keep[i];
+	return next;
+}
+
+void sandbox_close_inherited(const int *keep, unsigned n)
+{
+	int from = STDERR_FILENO + 1, kept;
+
 	fill_standard();
-	syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0); /* older than 5.9: they stay open */
+	for (; (kept = next_kept(keep, n, from)) != INT_MAX; from = kept + 1)
+		if (kept > from)
+			syscall(SYS_close_range, from, kept - 1, 0);
+	syscall(SYS_close_range, from, ~0u, 0); /* older than 5.9: they stay open */
 }
 
 int sandbox_drop(void)
@@ -84,6 +104,23 @@ int sandbox_vcpu_test(void)
 int sandbox_loop(void)
 {
 	return load(loop_filter, ARRAY_SIZE(loop_filter));
+}
+
+int sandbox_loop_devices(void)
+{
+	return load(loop_devices_filter, ARRAY_SIZE(loop_devices_filter));
+}
+
+int sandbox_loop_vsock(void)
+{
+	return load(loop_vsock_filter, ARRAY_SIZE(loop_vsock_filter));
+}
+
+int sandbox_io(void)
+{
+	int err = sandbox_drop();
+
+	return err ? err : load(io_filter, ARRAY_SIZE(io_filter));
 }
 
 static void violation(int sig, siginfo_t *si, void *context)

@@ -6,10 +6,10 @@
 #include "util.h"
 
 /*
- * Closes what the parent left open beyond stderr, and opens /dev/null for what it closed of stdin,
- * stdout and stderr. Before anything else is opened.
+ * Closes what the parent left open beyond stderr, but for the `n` descriptors in `keep`, and opens
+ * /dev/null for what it closed of stdin, stdout and stderr. Before anything else is opened.
  */
-void sandbox_close_inherited(void);
+void sandbox_close_inherited(const int *keep, unsigned n);
 /*
  * No capability, none to be had again; threads made later inherit it. 0 or -errno, logged.
  */
@@ -18,6 +18,10 @@ int sandbox_drop(void);
 int sandbox_vcpu(void);
 int sandbox_vcpu_test(void); /* with seccomp/testdev.policy, for --test-device */
 int sandbox_loop(void);
+int sandbox_loop_devices(void); /* with devices.policy */
+int sandbox_loop_vsock(void);   /* with vsock.policy as well */
+/* seccomp/io.policy for the disks' worker. It is made before sandbox_drop(), so it drops too. */
+int sandbox_io(void);
 /*
  * A forbidden system call ends the process with SANDBOX_STATUS after one sentence; `restore` is
  * called first, in the signal handler. 0 or -errno, logged.

@@ -275,7 +275,7 @@ static int vmm_run(void)
 
 	if (vmm.opts.timeline)
 		timeline_reach_exec(&vmm.timeline);
-	sandbox_close_inherited();
+	sandbox_close_inherited(NULL, 0);
 	err = create_machine();
 	if (err)
 		return STATUS_HOST;

@@ -20,6 +20,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <linux/if_tun.h>
 #include <linux/kvm.h>
 
 #include "../../src/sandbox.h"
@@ -27,16 +28,32 @@
 #define CALL_RETURNED 42
 #define X32           0x40000000l
 
-enum { VCPU = 1, VCPU_TEST = 2, LOOP = 4, NONE = 0, VCPUS = VCPU | VCPU_TEST, ALL = VCPUS | LOOP };
+enum {
+	VCPU = 1,
+	VCPU_TEST = 2,
+	LOOP = 4,
+	DEVICES = 8,
+	VSOCK = 16,
+	IO = 32,
+	NONE = 0,
+	VCPUS = VCPU | VCPU_TEST,
+	DEVS = DEVICES | VSOCK, /* the loop with virtio devices */
+	LOOPS = LOOP | DEVS,
+	ALL = VCPUS | LOOPS, /* all that touch chips */
+	EVERY = ALL | IO,
+};
 
 static const struct role {
 	const char *name;
 	unsigned bit;
 	int (*load)(void);
 } roles[] = {
-	{"vcpu",      VCPU,      sandbox_vcpu     },
-	{"vcpu_test", VCPU_TEST, sandbox_vcpu_test},
-	{"loop",      LOOP,      sandbox_loop     },
+	{"vcpu",         VCPU,      sandbox_vcpu        },
+	{"vcpu_test",    VCPU_TEST, sandbox_vcpu_test   },
+	{"loop",         LOOP,      sandbox_loop        },
+	{"loop_devices", DEVICES,   sandbox_loop_devices},
+	{"loop_vsock",   VSOCK,     sandbox_loop_vsock  },
+	{"io",           IO,        sandbox_io          },
 };
 
 static char page[8192] __attribute__((aligned(4096)));
@@ -58,10 +75,10 @@ static const struct row {
 	{"openat",             NONE,      SYS_openat,       AT_FDCWD, P("/etc/passwd"), O_RDONLY, 0},
 	{"openat2",            NONE,      SYS_openat2,      AT_FDCWD, P("/"), 0, 0},
 	{"creat",              NONE,      SYS_creat,        P("/tmp/x"), 0600, 0, 0},
-	{"unlink",             NONE,      SYS_unlink,       P("/tmp/x"), 0, 0, 0},
-	{"socket",             NONE,      SYS_socket,       AF_UNIX, SOCK_STREAM, 0, 0},
+	{"unlink",             VSOCK,      SYS_unlink,       P("/tmp/x"), 0, 0, 0},
+	{"socket",             VSOCK,      SYS_socket,       AF_UNIX, SOCK_STREAM, 0, 0},
 	{"socket of netlink",  NONE,      SYS_socket,       AF_NETLINK, SOCK_RAW, 0, 0},
-	{"connect",            NONE,      SYS_connect,      -1, 0, 0, 0},
+	{"connect",            VSOCK,      SYS_connect,      -1, 0, 0, 0},
 	{"bind",               NONE,      SYS_bind,         -1, 0, 0, 0},
 	{"mmap executable",    NONE,      SYS_mmap,         0, 4096, PROT_READ | PROT_EXEC,
 	                                                    MAP_PRIVATE | MAP_ANONYMOUS},
@@ -83,7 +100,7 @@ static const struct row {
 	{"io_uring_setup",     NONE,      SYS_io_uring_setup, 1, 0, 0, 0},
 	{"dup2",               NONE,      SYS_dup2,         0, 5, 0, 0},
 	{"rt_sigaction",       NONE,      SYS_rt_sigaction, SIGSYS, P(page), 0, 8},
-	{"rt_sigaction asked", LOOP,      SYS_rt_sigaction, SIGTERM, 0, P(page), 8},
+	{"rt_sigaction asked", LOOPS,      SYS_rt_sigaction, SIGTERM, 0, P(page), 8},
 	{"seccomp",            NONE,      SYS_seccomp,      0, 0, 0, 0},
 	{"KVM_CREATE_VM",      NONE,      SYS_ioctl,        -1, KVM_CREATE_VM, 0, 0},
 	{"KVM_SET_USER_MEMORY_REGION", NONE, SYS_ioctl,     -1, KVM_SET_USER_MEMORY_REGION, 0, 0},
@@ -94,32 +111,52 @@ static const struct row {
 	{"KVM_RUN",            VCPUS,     SYS_ioctl,        -1, KVM_RUN, 0, 0},
 	{"KVM_INTERRUPT",      VCPUS,     SYS_ioctl,        -1, KVM_INTERRUPT, 0, 0},
 	{"KVM_GET_REGS",       VCPUS,     SYS_ioctl,        -1, P(KVM_GET_REGS), 0, 0},
-	{"exit",               VCPUS,     SYS_exit,         CALL_RETURNED, 0, 0, 0},
+	{"exit",               VCPUS | IO,     SYS_exit,         CALL_RETURNED, 0, 0, 0},
 	{"mprotect none",      VCPU_TEST, SYS_mprotect,     P(page), 4096, PROT_NONE, 0},
 	{"mprotect data",      VCPU_TEST, SYS_mprotect,     P(page), 4096, PROT_READ | PROT_WRITE, 0},
-	{"read",               LOOP,      SYS_read,         -1, P(text), 1, 0},
-	{"epoll_wait",         LOOP,      SYS_epoll_wait,   -1, P(page), 1, 0},
-	{"epoll_ctl",          LOOP,      SYS_epoll_ctl,    -1, 1, -1, 0},
-	{"poll",               LOOP,      SYS_poll,         P(&polled), 1, 0, 0},
-	{"sendto",             LOOP,      SYS_sendto,       -1, P(text), 1, MSG_DONTWAIT |
+	{"read",               LOOPS | IO,      SYS_read,         -1, P(text), 1, 0},
+	{"epoll_wait",         LOOPS,      SYS_epoll_wait,   -1, P(page), 1, 0},
+	{"epoll_ctl",          LOOPS,      SYS_epoll_ctl,    -1, 1, -1, 0},
+	{"poll",               LOOPS,      SYS_poll,         P(&polled), 1, 0, 0},
+	{"sendto",             LOOPS,      SYS_sendto,       -1, P(text), 1, MSG_DONTWAIT |
 	                                                    MSG_NOSIGNAL},
 	{"sendto that blocks", NONE,      SYS_sendto,       -1, P(text), 1, 0},
-	{"getrusage",          LOOP,      SYS_getrusage,    0, P(page), 0, 0},
-	{"munmap",             LOOP,      SYS_munmap,       P(page), 0, 0, 0},
+	{"getrusage",          LOOPS,      SYS_getrusage,    0, P(page), 0, 0},
+	{"munmap",             LOOPS,      SYS_munmap,       P(page), 0, 0, 0},
+	/* the devices' */
+	{"KVM_IOEVENTFD",      DEVS,      SYS_ioctl,        -1, KVM_IOEVENTFD, 0, 0},
+	{"TUNSETOFFLOAD",      DEVS,      SYS_ioctl,        -1, TUNSETOFFLOAD, 0, 0},
+	{"TUNSETQUEUE",        DEVS,      SYS_ioctl,        -1, TUNSETQUEUE, 0, 0},
+	{"TUNSETIFF",          NONE,      SYS_ioctl,        -1, TUNSETIFF, 0, 0},
+	{"preadv2",            DEVS,      SYS_preadv2,      -1, 0, 0, 0},
+	{"readv",              DEVS,      SYS_readv,        -1, 0, 0, 0},
+	{"writev",             DEVS,      SYS_writev,       -1, 0, 0, 0},
+	{"io_uring_enter",     DEVS,      SYS_io_uring_enter, -1, 0, 0, 0},
+	{"io_uring_register",  NONE,      SYS_io_uring_register, -1, 0, 0, 0},
+	{"getrandom",          DEVS,      SYS_getrandom,    P(page), 16, 1, 0},
+	{"accept4",            VSOCK,     SYS_accept4,      -1, 0, 0, 0},
+	{"recvfrom",           VSOCK,     SYS_recvfrom,     -1, P(page), 1, 0},
+	{"shutdown",           VSOCK,     SYS_shutdown,     -1, 0, 0, 0},
+	{"close",              VSOCK,     SYS_close,        -1, 0, 0, 0},
+	{"socket of the internet", NONE,  SYS_socket,       AF_INET, SOCK_STREAM, 0, 0},
+	{"preadv",             IO,        SYS_preadv,       -1, 0, 0, 0},
+	{"pwritev",            IO,        SYS_pwritev,      -1, 0, 0, 0},
+	{"fdatasync",          IO,        SYS_fdatasync,    -1, 0, 0, 0},
+	{"fallocate",          IO,        SYS_fallocate,    -1, 0, 0, 0},
 	/* everybody's */
 	{"KVM_SIGNAL_MSI",     ALL,       SYS_ioctl,        -1, KVM_SIGNAL_MSI, 0, 0},
 	{"KVM_SET_GSI_ROUTING", ALL,      SYS_ioctl,        -1, KVM_SET_GSI_ROUTING, 0, 0},
-	{"TCSETS",             ALL,       SYS_ioctl,        -1, TCSETS, P(page), 0},
-	{"write",              ALL,       SYS_write,        -1, P(text), 1, 0},
+	{"TCSETS",             EVERY,       SYS_ioctl,        -1, TCSETS, P(page), 0},
+	{"write",              EVERY,       SYS_write,        -1, P(text), 1, 0},
 	{"timerfd_settime",    ALL,       SYS_timerfd_settime, -1, 1, P(page), 0},
-	{"futex",              ALL,       SYS_futex,        P(page), FUTEX_WAKE_PRIVATE, 1, 0},
-	{"restart_syscall",    ALL,       SYS_restart_syscall, 0, 0, 0, 0},
-	{"getpid",             ALL,       SYS_getpid,       0, 0, 0, 0},
-	{"gettid",             ALL,       SYS_gettid,       0, 0, 0, 0},
-	{"tgkill",             ALL,       SYS_tgkill,       1, 1, 0, 0},
-	{"clock_gettime",      ALL,       SYS_clock_gettime, 1, P(page), 0, 0},
-	{"rt_sigprocmask",     ALL,       SYS_rt_sigprocmask, SIG_BLOCK, 0, 0, 8},
-	{"madvise",            ALL,       SYS_madvise,      P(page), 4096, MADV_NORMAL, 0},
+	{"futex",              EVERY,       SYS_futex,        P(page), FUTEX_WAKE_PRIVATE, 1, 0},
+	{"restart_syscall",    EVERY,       SYS_restart_syscall, 0, 0, 0, 0},
+	{"getpid",             EVERY,       SYS_getpid,       0, 0, 0, 0},
+	{"gettid",             EVERY,       SYS_gettid,       0, 0, 0, 0},
+	{"tgkill",             EVERY,       SYS_tgkill,       1, 1, 0, 0},
+	{"clock_gettime",      EVERY,       SYS_clock_gettime, 1, P(page), 0, 0},
+	{"rt_sigprocmask",     EVERY,       SYS_rt_sigprocmask, SIG_BLOCK, 0, 0, 8},
+	{"madvise",            EVERY,       SYS_madvise,      P(page), 4096, MADV_NORMAL, 0},
 #undef P
 };
 // clang-format on
@@ -215,8 +252,8 @@ static void test_rows(const struct role *role)
 
 static void test_violation(const struct role *role)
 {
-	const struct row socket_row = {.nr = SYS_socket, .a0 = AF_UNIX, .a1 = SOCK_STREAM};
-	int status = under_filter(role, act_call, &socket_row);
+	const struct row forbidden = {.nr = SYS_socket, .a0 = AF_INET, .a1 = SOCK_STREAM};
+	int status = under_filter(role, act_call, &forbidden);
 
 	check(WIFEXITED(status) && WEXITSTATUS(status) == SANDBOX_STATUS &&
 		      !strncmp(text, "restored\nminnow: thread ", 24),
@@ -269,7 +306,7 @@ static void test_descriptors(void)
 		dup2(1, 1000);
 		close(0);
 		close(2);
-		sandbox_close_inherited();
+		sandbox_close_inherited(NULL, 0);
 		good = fcntl(3, F_GETFD) < 0 && fcntl(77, F_GETFD) < 0 &&
 		       fcntl(1000, F_GETFD) < 0 && fcntl(0, F_GETFD) >= 0 &&
 		       fcntl(1, F_GETFD) >= 0 && fcntl(2, F_GETFD) >= 0;
@@ -279,9 +316,33 @@ static void test_descriptors(void)
 	check(status == 0, "close_inherited", "0 to 2", "are open and nothing else", status);
 }
 
+/* Descriptors that the user names stay. */
+static void test_kept(void)
+{
+	const int keep[] = {77, -1, 5, 77};
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		for (int fd = 3; fd < 100; fd++)
+			dup2(1, fd);
+		sandbox_close_inherited(keep, ARRAY_SIZE(keep));
+		for (int fd = 3; fd < 100; fd++)
+			if ((fcntl(fd, F_GETFD) >= 0) != (fd == 5 || fd == 77))
+				_exit(1);
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	check(status == 0, "close_inherited", "what is to be kept", "is open and nothing else",
+	      status);
+}
+
 int main(void)
 {
 	test_descriptors();
+	test_kept();
 	for (unsigned i = 0; i < ARRAY_SIZE(roles); i++) {
 		test_rows(&roles[i]);
 		test_violation(&roles[i]);
