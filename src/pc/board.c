@@ -244,6 +244,8 @@ void board_pio_write(struct board *b, uint16_t port, unsigned size, uint32_t val
 	board_unlock(b);
 }
 
+#define MMIO_MAX 8u /* bytes an access: as many as a value holds */
+
 /* The widest piece of an access that is a power of two, aligned and at most 4 bytes. */
 static unsigned mmio_piece(uint64_t gpa, unsigned left)
 {
@@ -259,6 +261,7 @@ uint64_t board_mmio_read(struct board *b, uint64_t gpa, unsigned size, uint64_t 
 	struct vbus_hit hit;
 	uint64_t val = 0;
 
+	size = MIN(size, MMIO_MAX);
 	board_lock(b);
 	board_sync(b, now);
 	for (unsigned i = 0, n; i < size; i += n) {
@@ -281,6 +284,7 @@ void board_mmio_write(struct board *b, uint64_t gpa, unsigned size, uint64_t val
 {
 	struct vbus_hit hit;
 
+	size = MIN(size, MMIO_MAX);
 	board_lock(b);
 	board_sync(b, now);
 	for (unsigned i = 0, n; i < size; i += n) {
