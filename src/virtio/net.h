@@ -5,9 +5,43 @@
 #pragma once
 #include "../watch.h"
 #include "limiter.h"
+#include "tap.h"
 #include "virtio.h"
 
-#define NET_PAIRS_MAX 8u
+#define NET_PAIRS_MAX  TAP_PAIRS_MAX
+#define NET_QUEUE_SIZE 256u
+
+/* Features [5.1.3]. */
+#define VIRTIO_NET_F_CSUM       BIT(0)
+#define VIRTIO_NET_F_GUEST_CSUM BIT(1)
+#define VIRTIO_NET_F_MTU        BIT(3)
+#define VIRTIO_NET_F_MAC        BIT(5)
+#define VIRTIO_NET_F_GUEST_TSO4 BIT(7)
+#define VIRTIO_NET_F_GUEST_TSO6 BIT(8)
+#define VIRTIO_NET_F_HOST_TSO4  BIT(11)
+#define VIRTIO_NET_F_HOST_TSO6  BIT(12)
+#define VIRTIO_NET_F_MRG_RXBUF  BIT(15)
+#define VIRTIO_NET_F_STATUS     BIT(16)
+#define VIRTIO_NET_F_CTRL_VQ    BIT(17)
+#define VIRTIO_NET_F_MQ         BIT(22)
+#define VIRTIO_NET_F_GUEST_USO4 BIT(54)
+#define VIRTIO_NET_F_GUEST_USO6 BIT(55)
+#define VIRTIO_NET_F_HOST_USO   BIT(56)
+
+/* What stands before each frame [5.1.6], here and in the tap. */
+#define VIRTIO_NET_HDR_F_NEEDS_CSUM BIT(0)
+#define VIRTIO_NET_HDR_GSO_NONE     0u
+#define VIRTIO_NET_HDR_GSO_TCPV4    1u
+#define VIRTIO_NET_HDR_GSO_TCPV6    4u
+#define VIRTIO_NET_HDR_GSO_UDP_L4   5u
+
+struct net_hdr {
+	uint8_t flags, gso_type;
+	uint16_t hdr_len, gso_size;
+	uint16_t csum_start, csum_offset;
+	uint16_t num_buffers;
+};
+_Static_assert(sizeof(struct net_hdr) == TAP_HDR_LEN, "the header is 12 bytes");
 
 struct net_conf {
 	const char *tap; /* name; NULL: fd is given */
@@ -21,12 +55,36 @@ struct net_conf {
 	struct limit_conf rx_bytes, rx_ops, tx_bytes, tx_ops;
 };
 
+/* Bytes are of frames, without their virtio headers. */
+struct net_counters {
+	uint64_t packets, bytes;
+	uint64_t dropped; /* bad, or the other side does not take them */
+	uint64_t starved; /* rx: times that a packet may have waited for buffers */
+};
+
+struct net_rx; /* a receive queue: see net_io.c */
+
 struct net {
 	struct virtio_dev dev;
+	struct tap tap;
+	struct net_rx *rx; /* one a pair */
+	unsigned pairs;    /* that the driver uses */
+	unsigned ctrl;     /* the control queue; 0: it has none */
+	uint16_t mtu;
+	unsigned offloads;      /* TAP_F_* that the driver asks for */
+	uint8_t rx_gso, tx_gso; /* BIT(gso_type) that it negotiated, either way */
+	struct limiter rx_limit, tx_limit;
+	struct limiter tune;         /* what the driver can have changed in the host */
+	bool told_down;              /* that the tap drops what is sent */
+	struct chain chain;          /* the one at hand */
+	struct net_counters in, out; /* as the guest sees it */
 };
 
 /* Opens the tap and makes the device. 0 or -errno, logged. Before lock-down; must not move. */
 int net_init(struct net *n, const struct net_conf *c, const struct virtio_host *host,
 	     const struct ram *ram, const struct watcher *watcher);
+/* The end of a device that net_init() made, and whose loop does not run any more. */
+void net_close(struct net *n);
+/* Loop's thread, any time: other limits; NULL keeps a bucket as it is. */
 void net_set_limits(struct net *n, bool rx, const struct limit_conf *bytes,
 		    const struct limit_conf *ops);
