@@ -1,6 +1,7 @@
 /* devconf.c - the device options: one table of keys a kind of device. */
 #include "devconf.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,18 +113,30 @@ static const struct key disk_keys[] = {
 
 /* --- net --- */
 
+/* aa:bb:cc:dd:ee:ff; the lowest bit of the first byte would be a group's. */
+static bool parse_mac(const char *s, uint8_t mac[6])
+{
+	for (unsigned i = 0; i < 6; i++, s += 2) {
+		char digits[3] = {s[0], s[0] ? s[1] : '\0', '\0'}, *end;
+
+		mac[i] = (uint8_t)strtoul(digits, &end, 16);
+		if (!isxdigit((unsigned char)digits[0]) || end != digits + 2)
+			return false;
+		if (s[2] != (i < 5 ? ':' : '\0'))
+			return false;
+		s += i < 5;
+	}
+	return !(mac[0] & 1);
+}
+
 static int set_net_mac(void *conf, const char *opt, const char *val)
 {
 	struct net_conf *c = conf;
-	int n = 0;
 
-	if (sscanf(val, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &c->mac[0], &c->mac[1], &c->mac[2],
-		   &c->mac[3], &c->mac[4], &c->mac[5], &n) != 6 ||
-	    val[n] || (c->mac[0] & 1))
+	if (!parse_mac(val, c->mac))
 		return log_fail(EINVAL,
-				"%s: mac=%s: give a unicast address such as "
-				"02:00:00:00:00:01",
-				opt, val);
+				"%s: mac=%s: give a unicast address such as 02:00:00:00:00:01", opt,
+				val);
 	c->has_mac = true;
 	return 0;
 }

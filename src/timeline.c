@@ -14,10 +14,15 @@
 #include "clock.h"
 
 static const char *const phase_name[] = {
-	[PHASE_EXEC] = "exec",         [PHASE_MAIN] = "main",
-	[PHASE_VM] = "vm_created",     [PHASE_RAM] = "ram_mapped",
-	[PHASE_VCPU] = "vcpu_created", [PHASE_KERNEL] = "kernel_loaded",
-	[PHASE_CONFINED] = "confined", [PHASE_ENTRY] = "first_entry",
+	[PHASE_EXEC] = "exec",
+	[PHASE_MAIN] = "main",
+	[PHASE_VM] = "vm_created",
+	[PHASE_RAM] = "ram_mapped",
+	[PHASE_VCPU] = "vcpu_created",
+	[PHASE_KERNEL] = "kernel_loaded",
+	[PHASE_DEVICES] = "devices_opened",
+	[PHASE_CONFINED] = "confined",
+	[PHASE_ENTRY] = "first_entry",
 	[PHASE_EXIT] = "exit",
 };
 _Static_assert(ARRAY_SIZE(phase_name) == PHASE_N, "a name for every phase");
@@ -137,8 +142,24 @@ static void add_accesses(struct text *t, const char *key,
 	add(t, "%s\"missed\": %llu},\n", sep, (unsigned long long)missed);
 }
 
-int timeline_write(const struct timeline *t, int fd, const struct vm *vm, const char *end,
-		   int status, uint64_t loop_wakeups)
+static void add_devices(struct text *t, const struct devices *ds)
+{
+	add(t, "  \"devices\": [");
+	for (unsigned i = 0; i < ds->n; i++) {
+		const struct virtio_dev *d = ds->device[i].dev;
+
+		add(t,
+		    "%s\n    {\"name\": \"%s\", \"requests\": %llu, \"notifications\": %llu, "
+		    "\"by_exit\": %llu, \"interrupts\": %llu, \"errors\": %llu}",
+		    i ? "," : "", d->ops->name, (unsigned long long)d->chains,
+		    (unsigned long long)d->kicks, (unsigned long long)d->slow_kicks,
+		    (unsigned long long)d->irqs, (unsigned long long)d->errors);
+	}
+	add(t, "%s],\n", ds->n ? "\n  " : "");
+}
+
+int timeline_write(const struct timeline *t, int fd, const struct vm *vm, const struct devices *ds,
+		   const char *end, int status, uint64_t loop_wakeups)
 {
 	static struct text text;
 	struct rusage u;
@@ -158,6 +179,7 @@ int timeline_write(const struct timeline *t, int fd, const struct vm *vm, const 
 	add_exits(&text, vm);
 	add_accesses(&text, "port_accesses", board_pio_row, vm->board, vm->board->pio_missed);
 	add_accesses(&text, "mmio_accesses", board_mmio_row, vm->board, vm->board->mmio_missed);
+	add_devices(&text, ds);
 	add(&text, "  \"console_bytes_dropped\": %llu,\n",
 	    (unsigned long long)vm->board->com1.dropped);
 	add(&text, "  \"loop_wakeups\": %llu,\n", (unsigned long long)loop_wakeups);

@@ -3,7 +3,7 @@
  * CLOCK_MONOTONIC times, exits, CPU time and memory.
  */
 #pragma once
-#include "kvm/vm.h"
+#include "devices.h"
 
 enum phase {
 	PHASE_EXEC,     /* the process image was started (main's time less CPU time used so far) */
@@ -12,6 +12,7 @@ enum phase {
 	PHASE_RAM,      /* RAM mapped and given to KVM */
 	PHASE_VCPU,     /* vCPUs created */
 	PHASE_KERNEL,   /* kernel, initrd and tables loaded */
+	PHASE_DEVICES,  /* virtio devices opened; only when there are any */
 	PHASE_CONFINED, /* capabilities dropped, threads and filters in place */
 	PHASE_ENTRY,    /* first KVM_RUN */
 	PHASE_EXIT,     /* the run ended */
@@ -37,5 +38,5 @@ void timeline_open_status(struct timeline *t);
 void timeline_reach(struct timeline *t, enum phase p);
 void timeline_mark(struct timeline *t, uint8_t val, uint64_t now);
 /* Writes the JSON object to `fd`. 0 or -errno. */
-int timeline_write(const struct timeline *t, int fd, const struct vm *vm, const char *end,
-		   int status, uint64_t loop_wakeups);
+int timeline_write(const struct timeline *t, int fd, const struct vm *vm, const struct devices *ds,
+		   const char *end, int status, uint64_t loop_wakeups);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "devices.h"
 #include "kvm/vm.h"
 #include "log.h"
 #include "loop.h"
@@ -29,9 +30,11 @@ static struct vmm {
 	struct board_host host;
 	struct console console;
 	struct loop loop;
+	struct devices devices;
 	int timeline_fd;
+	char cmdline[CMDLINE_MAX]; /* the user's and what the devices add */
 	uint8_t test_mmio[TEST_MMIO_SIZE];
-} vmm = {.timeline_fd = -1};
+} vmm; /* all zero: a byte that is not would put the whole of it into the file */
 
 /* --- what the board asks of the world; its lock is held --- */
 
@@ -84,6 +87,11 @@ static void host_trace(void *ctx, const char *op, uint64_t addr, unsigned size, 
 		      (unsigned long long)addr, (unsigned long long)val);
 	if (write(STDERR_FILENO, line, (size_t)n) < 0)
 		return; /* nobody reads it */
+}
+
+static bool turn_devices(void *ctx, uint64_t now)
+{
+	return devices_turn(&vmm.devices, now);
 }
 
 static bool run_ended(void *ctx)
@@ -199,6 +207,7 @@ static int open_users_face(void)
 				 .console = &vmm.console,
 				 .ended = run_ended,
 				 .ask_end = ask_end,
+				 .turn = devconf_count(&vmm.opts.devices) ? turn_devices : NULL,
 				 .patience_ms = -1};
 	err = loop_take_signals(&vmm.loop);
 	if (!err)
@@ -218,10 +227,46 @@ static int confine(void)
 	if (!err)
 		err = vm_start_threads(&vmm.vm, &vmm.board,
 				       vmm.opts.test_device ? sandbox_vcpu_test : sandbox_vcpu);
-	if (!err)
-		err = sandbox_loop();
+	if (!err && vmm.devices.sockets)
+		err = sandbox_loop_vsock();
+	else if (!err)
+		err = vmm.devices.n ? sandbox_loop_devices() : sandbox_loop();
 	timeline_reach(&vmm.timeline, PHASE_CONFINED);
 	return err;
+}
+
+/*
+ * The command line that the guest gets. Who gives a disk and nothing else to start from wants to
+ * boot from it.
+ */
+static int make_cmdline(void)
+{
+	struct opts *o = &vmm.opts;
+	const char *root = "";
+	size_t len;
+
+	if (!devconf_count(&o->devices))
+		return 0;
+	if (!o->cmdline_given && o->devices.disks)
+		root = o->devices.disk[0].readonly ? " root=/dev/vda ro" : " root=/dev/vda rw";
+	len = (size_t)snprintf(vmm.cmdline, sizeof(vmm.cmdline), "%s%s", o->boot.cmdline, root);
+	if (len < sizeof(vmm.cmdline))
+		len += devices_cmdline(&o->devices, vmm.cmdline + len, sizeof(vmm.cmdline) - len);
+	if (len >= sizeof(vmm.cmdline))
+		return log_fail(E2BIG,
+				"--cmdline: %zu bytes with what the devices add are too many", len);
+	o->boot.cmdline = vmm.cmdline;
+	return 0;
+}
+
+static void close_inherited(void)
+{
+	const struct devices_conf *c = &vmm.opts.devices;
+	int keep[NETS_MAX];
+
+	for (unsigned i = 0; i < c->nets; i++)
+		keep[i] = c->net[i].fd;
+	sandbox_close_inherited(keep, c->nets);
 }
 
 static int status_of(enum vm_end end, int detail, const char **name)
@@ -257,13 +302,14 @@ static int vmm_finish(void)
 
 	vm_join(&vmm.vm);
 	timeline_reach(&vmm.timeline, PHASE_EXIT);
+	devices_finish(&vmm.devices);
 	/* Who ended the run does not want to wait for a reader that stopped. */
 	loop_flush(&vmm.loop, end == VM_SIGNAL || end == VM_USER ? FLUSH_ASKED_MS : FLUSH_MS);
 	restore_console();
 	vmm.board.com1.dropped += vmm.console.dropped;
 	vmm.timeline.at[PHASE_ENTRY] = vmm.vm.vcpu[0].entered_ns;
-	if (vmm.timeline_fd >= 0 &&
-	    timeline_write(&vmm.timeline, vmm.timeline_fd, &vmm.vm, name, status, vmm.loop.wakeups))
+	if (vmm.timeline_fd >= 0 && timeline_write(&vmm.timeline, vmm.timeline_fd, &vmm.vm,
+						   &vmm.devices, name, status, vmm.loop.wakeups))
 		log_err("--timeline %s: could not be written", vmm.opts.timeline);
 	return status;
 }
@@ -275,16 +321,25 @@ static int vmm_run(void)
 
 	if (vmm.opts.timeline)
 		timeline_reach_exec(&vmm.timeline);
-	sandbox_close_inherited(NULL, 0);
+	close_inherited();
 	err = create_machine();
 	if (err)
 		return STATUS_HOST;
-	if (boot_load(&vmm.opts.boot, &vmm.ram, &entry) || open_timeline(vmm.opts.timeline))
+	if (make_cmdline() || boot_load(&vmm.opts.boot, &vmm.ram, &entry) ||
+	    open_timeline(vmm.opts.timeline))
 		return STATUS_USAGE;
 	timeline_reach(&vmm.timeline, PHASE_KERNEL);
 	init_board();
 	vm_set_entry(&vmm.vm, &entry);
 	err = open_users_face();
+	if (!err && devices_init(&vmm.devices, &vmm.opts.devices, &vmm.vm, &vmm.board, &vmm.ram,
+				 &vmm.loop)) {
+		devices_finish(&vmm.devices);
+		restore_console();
+		return STATUS_USAGE;
+	}
+	if (vmm.devices.n)
+		timeline_reach(&vmm.timeline, PHASE_DEVICES);
 	if (entry.kernel64 && vm_host_emulates()) {
 		vmm.loop.patience_ms = PATIENCE_MS;
 		vmm.loop.on_silence = on_silence;
@@ -312,6 +367,7 @@ int main(int argc, char **argv)
 	int status = STATUS_USAGE;
 
 	timeline_reach(&vmm.timeline, PHASE_MAIN);
+	vmm.timeline_fd = -1;
 	if (opts_parse(&vmm.opts, argc, argv) == 0)
 		switch (vmm.opts.command) {
 		case COMMAND_HELP: status = print(opts_help); break;

@@ -43,11 +43,13 @@ const char *vm_exit_name(unsigned reason)
 static struct timeline t;
 static struct board board;
 static struct vm vm;
+static struct devices devices;
 static char json[20000];
 
 static int fresh(void **state)
 {
 	memset(&t, 0, sizeof(t));
+	devices.n = 0;
 	t.proc_status = -1;
 	memset(&vm, 0, sizeof(vm));
 	memset(row_count, 0, sizeof(row_count));
@@ -62,7 +64,7 @@ static const char *written(const char *end, int status, uint64_t wakeups)
 	int fd = memfd_create("timeline", 0);
 	ssize_t n;
 
-	assert_int_equal(timeline_write(&t, fd, &vm, end, status, wakeups), 0);
+	assert_int_equal(timeline_write(&t, fd, &vm, &devices, end, status, wakeups), 0);
 	n = pread(fd, json, sizeof(json) - 1, 0);
 	assert_true(n > 0);
 	json[n] = 0;
@@ -75,6 +77,24 @@ static const char *written(const char *end, int status, uint64_t wakeups)
 		if (!strstr(json, part))                                                           \
 			fail_msg("no %s in %s", part, json);                                       \
 	} while (0)
+
+static void devices_are_told_with_their_counts(void **state)
+{
+	static const struct virtio_ops blk = {.name = "blk"}, net = {.name = "net"};
+	static struct virtio_dev disk = {.ops = &blk, .chains = 5, .kicks = 4, .slow_kicks = 1},
+				 card = {.ops = &net, .irqs = 3, .errors = 2};
+
+	written("poweroff", 0, 0);
+	assert_has("\"devices\": [],");
+	devices.n = 2;
+	devices.device[0].dev = &disk;
+	devices.device[1].dev = &card;
+	written("poweroff", 0, 0);
+	assert_has("{\"name\": \"blk\", \"requests\": 5, \"notifications\": 4, \"by_exit\": 1, "
+		   "\"interrupts\": 0, \"errors\": 0},");
+	assert_has("{\"name\": \"net\", \"requests\": 0, \"notifications\": 0, \"by_exit\": 0, "
+		   "\"interrupts\": 3, \"errors\": 2}\n");
+}
 
 static void the_end_and_the_status_are_told(void **state)
 {
@@ -202,9 +222,9 @@ static void a_file_that_cannot_be_written_is_an_error(void **state)
 	int fd = open("/dev/full", O_WRONLY);
 
 	assert_true(fd >= 0);
-	assert_int_equal(timeline_write(&t, fd, &vm, "reset", 0, 0), -EIO);
+	assert_int_equal(timeline_write(&t, fd, &vm, &devices, "reset", 0, 0), -EIO);
 	close(fd);
-	assert_int_equal(timeline_write(&t, -1, &vm, "reset", 0, 0), -EIO);
+	assert_int_equal(timeline_write(&t, -1, &vm, &devices, "reset", 0, 0), -EIO);
 }
 
 #define TEST(f) cmocka_unit_test_setup(f, fresh)
@@ -212,6 +232,7 @@ static void a_file_that_cannot_be_written_is_an_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(devices_are_told_with_their_counts),
 		TEST(the_end_and_the_status_are_told),
 		TEST(phases_that_were_reached_are_told_in_order),
 		TEST(exec_is_never_later_than_main),

@@ -1,0 +1,211 @@
+/*
+ * devices.c - the virtio devices between board, loop and KVM. A notification reaches the loop by an
+ * eventfd that KVM signals; it is edge-triggered and never read, as the timer.
+ */
+#include "devices.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "boot/acpi.h"
+#include "clock.h"
+#include "log.h"
+#include "sandbox.h"
+
+#define PCI_FIRST_SLOT 2u
+
+static struct device *device_of(struct devices *ds, const struct virtio_dev *dev)
+{
+	return &ds->device[dev->slot];
+}
+
+/* --- what devices ask of the monitor --- */
+
+static void host_kick(void *ctx, struct virtio_dev *dev)
+{
+	uint64_t one = 1;
+
+	if (write(device_of(ctx, dev)->kick.fd, &one, sizeof(one)) < 0)
+		return; /* the counter is full: the loop has been told often enough */
+}
+
+static void host_wake_at(void *ctx, uint64_t deadline)
+{
+	struct devices *ds = ctx;
+
+	if (deadline >= ds->next)
+		return;
+	ds->next = deadline;
+	board_wake_at(ds->board, deadline);
+}
+
+static void host_bell(void *ctx, struct virtio_dev *dev, uint64_t old, uint64_t gpa)
+{
+	struct devices *ds = ctx;
+	int fd = device_of(ds, dev)->kick.fd;
+
+	if (old)
+		vm_bell(ds->vm, old, fd, false);
+	if (gpa)
+		vm_bell(ds->vm, gpa, fd, true);
+}
+
+/* The loop answers, unless the run ends meanwhile. */
+static void host_await_reset(void *ctx, struct virtio_dev *dev)
+{
+	const struct timespec look = {.tv_nsec = 50000000}; /* for the end of the run */
+	struct devices *ds = ctx;
+	int detail;
+
+	while (vm_ended(ds->vm, &detail) == VM_RUNNING) {
+		uint32_t seen = atomic_load(&dev->resets);
+		bool stopping;
+
+		virtio_lock(dev);
+		stopping = dev->stopping;
+		virtio_unlock(dev);
+		if (!stopping)
+			return;
+		syscall(SYS_futex, &dev->resets, FUTEX_WAIT_PRIVATE, seen, &look, NULL, 0);
+	}
+}
+
+static void kicked(struct watch *w, uint32_t events)
+{
+	virtio_service(w->owner);
+}
+
+/* --- making them --- */
+
+static int plug(struct devices *ds, struct virtio_dev *dev, enum transport transport)
+{
+	struct device *d = &ds->device[ds->n];
+
+	dev->slot = ds->n;
+	d->dev = dev;
+	d->kick = (struct watch){
+		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .ready = kicked, .owner = dev};
+	if (d->kick.fd < 0)
+		return log_fail(errno, "eventfd: %s", strerror(errno));
+	ds->n++;
+	if (transport == TRANSPORT_PCI)
+		board_add_pci(ds->board, PCI_FIRST_SLOT + dev->slot, &d->pci, dev);
+	else
+		board_add_mmio(ds->board, dev->slot, &d->mmio, dev);
+	return ds->watcher.add(ds->watcher.ctx, &d->kick);
+}
+
+static int make_disks(struct devices *ds, const struct devices_conf *c, const struct ram *ram)
+{
+	int err = 0;
+
+	if (c->disks)
+		err = blk_io_init(&ds->io, &ds->watcher, c->worker, sandbox_io);
+	for (unsigned i = 0; i < c->disks && !err; i++) {
+		err = blk_init(&ds->disk[i], &c->disk[i], &ds->host, ram, &ds->io);
+		if (!err)
+			err = plug(ds, &ds->disk[i].dev, c->transport);
+	}
+	return err;
+}
+
+static int make_nets(struct devices *ds, const struct devices_conf *c, const struct ram *ram)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < c->nets && !err; i++) {
+		err = net_init(&ds->net[i], &c->net[i], &ds->host, ram, &ds->watcher);
+		if (!err)
+			err = plug(ds, &ds->net[i].dev, c->transport);
+	}
+	return err;
+}
+
+static int make_others(struct devices *ds, const struct devices_conf *c, const struct ram *ram)
+{
+	int err = 0;
+
+	if (c->vsock) {
+		err = vsock_init(&ds->vsock, &c->vsock_conf, &ds->host, ram, &ds->watcher);
+		ds->sockets = !err;
+		if (!err)
+			err = plug(ds, &ds->vsock.dev, c->transport);
+	}
+	if (c->rng && !err) {
+		rng_init(&ds->rng, &c->rng_conf, &ds->host, ram);
+		err = plug(ds, &ds->rng.dev, c->transport);
+	}
+	if (c->balloon && !err) {
+		balloon_init(&ds->balloon, &c->balloon_conf, &ds->host, ram);
+		err = plug(ds, &ds->balloon.dev, c->transport);
+	}
+	return err;
+}
+
+int devices_init(struct devices *ds, const struct devices_conf *c, struct vm *vm,
+		 struct board *board, const struct ram *ram, struct loop *loop)
+{
+	int err;
+
+	ds->vm = vm;
+	ds->board = board;
+	ds->next = NEVER;
+	ds->host = (struct virtio_host){.ctx = ds,
+					.kick = host_kick,
+					.wake_at = host_wake_at,
+					.bell = host_bell,
+					.await_reset = host_await_reset};
+	loop_watcher(loop, &ds->watcher);
+	err = make_disks(ds, c, ram);
+	if (!err)
+		err = make_nets(ds, c, ram);
+	if (!err)
+		err = make_others(ds, c, ram);
+	if (!err && c->transport == TRANSPORT_MMIO && ds->n)
+		err = acpi_windows(ram, (uint32_t)MASK(ds->n - 1, 0));
+	return err;
+}
+
+size_t devices_cmdline(const struct devices_conf *c, char *buf, size_t size)
+{
+	size_t len = 0;
+
+	buf[0] = '\0';
+	for (unsigned i = 0; c->transport == TRANSPORT_MMIO && i < devconf_count(c); i++)
+		len += (size_t)snprintf(buf + MIN(len, size), size - MIN(len, size),
+					" virtio_mmio.device=4K@%#llx:%u",
+					GPA_VIRTIO_MMIO + i * (4 * KIB), board_window_gsi(i));
+	return len;
+}
+
+bool devices_turn(struct devices *ds, uint64_t now)
+{
+	bool more = false;
+
+	if (now >= ds->next) {
+		ds->next = NEVER;
+		for (unsigned i = 0; i < ds->n; i++)
+			host_wake_at(ds, virtio_tick(ds->device[i].dev, now));
+	} else if (ds->next != NEVER) {
+		board_wake_at(ds->board, ds->next); /* the timer has fired for something else */
+	}
+	for (unsigned i = 0; i < ds->n; i++) {
+		struct virtio_dev *dev = ds->device[i].dev;
+
+		if (dev->again)
+			virtio_service(dev);
+		more |= dev->again;
+	}
+	return more;
+}
+
+void devices_finish(struct devices *ds)
+{
+	if (ds->sockets)
+		vsock_finish(&ds->vsock);
+}

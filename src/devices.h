@@ -1,0 +1,55 @@
+/*
+ * devices.h - the machine's virtio devices, by value: made from the options, plugged into the board
+ * over one transport, served by the loop.
+ */
+#pragma once
+#include "devconf.h"
+#include "kvm/vm.h"
+#include "loop.h"
+#include "pc/vmmio.h"
+#include "pc/vpci.h"
+
+/* One of them, whatever it is. */
+struct device {
+	struct virtio_dev *dev;
+	struct watch kick; /* an eventfd: the driver's notifications, and our own */
+	union {
+		struct vpci pci;
+		struct vmmio mmio;
+	};
+};
+
+struct devices {
+	unsigned n;
+	struct device device[DEVICES_MAX];
+	struct vm *vm;
+	struct board *board;
+	struct virtio_host host;
+	struct watcher watcher;
+	uint64_t next; /* when the earliest virtio_tick() is due */
+	bool sockets;  /* some device makes sockets while the guest runs */
+
+	struct blk_io io;
+	struct blk disk[DISKS_MAX];
+	struct net net[NETS_MAX];
+	struct vsock vsock;
+	struct rng rng;
+	struct balloon balloon;
+};
+
+/*
+ * Opens what the devices need of the host and plugs them into the board, in the order disks,
+ * networks, vsock, entropy, balloon: after board_init() and loop_init(), before lock-down. `ds`
+ * must be zero and not move. 0, or -errno, logged; then devices_finish() still has to be called.
+ */
+int devices_init(struct devices *ds, const struct devices_conf *c, struct vm *vm,
+		 struct board *board, const struct ram *ram, struct loop *loop);
+/*
+ * What a guest without ACPI needs to find the devices behind MMIO, as words of a kernel command
+ * line with a space before each: written to `buf`. The length, like snprintf().
+ */
+size_t devices_cmdline(const struct devices_conf *c, char *buf, size_t size);
+/* The loop's turn: true if there is more to do at once. */
+bool devices_turn(struct devices *ds, uint64_t now);
+/* The end of a run: what was made in the file system goes away. */
+void devices_finish(struct devices *ds);

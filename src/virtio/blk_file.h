@@ -1,0 +1,21 @@
+/*
+ * blk_file.h - the file behind a disk: a raw image or a block device, as it was when opened.
+ */
+#pragma once
+#include "../util.h"
+
+#define BLK_SECTOR 512u
+#define BLK_ID_LEN 20u
+
+struct blk_file {
+	int fd; /* -1: none */
+	uint64_t sectors;
+	unsigned in_flight; /* requests that use it */
+	bool nowait;        /* its file system knows reads that do not wait */
+	char id[BLK_ID_LEN + 1];
+};
+
+/*
+ * Opens `path`; a tail that is no whole sector is left out, with a warning. 0 or -errno, logged.
+ */
+int blk_file_open(struct blk_file *f, const char *path, bool readonly);
