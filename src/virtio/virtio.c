@@ -90,7 +90,7 @@ static void reset_serve(struct virtio_dev *d) REQUIRES(d->lock)
 
 void virtio_stopped(struct virtio_dev *d)
 {
-	if (d->stopping && d->stop_asked)
+	if (d->stop_asked)
 		reset_finish(d);
 }
 
@@ -123,7 +123,6 @@ static void driver_ok(struct virtio_dev *d) REQUIRES(d->lock)
 	d->started = d->fresh = true;
 	if (d->config_news)
 		d->irq.config(d->irq.ctx);
-	d->config_news = false;
 	d->host->kick(d->host->ctx, d);
 }
 
