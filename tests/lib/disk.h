@@ -1,0 +1,72 @@
+/*
+ * disk.h - what tests of disks share: a loop that waits for the engine alone, and files to lose.
+ * Included by one file of a program.
+ */
+#pragma once
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../../src/virtio/blk_io.h"
+
+#define DISK_PATIENCE_MS 20000
+
+static struct watch *disk_watched;
+static int disk_watch_err; /* what the loop says to a new descriptor */
+
+static int disk_add(void *ctx, struct watch *w)
+{
+	disk_watched = disk_watch_err ? NULL : w;
+	return disk_watch_err;
+}
+
+static void disk_del(void *ctx, struct watch *w)
+{
+	w->fd = -1;
+	disk_watched = NULL;
+}
+
+static const struct watcher disk_watcher = {.add = disk_add, .del = disk_del};
+
+/* Waits until the engine has something, and has it look; false: it had nothing in all that time. */
+static inline bool disk_turn_within(struct blk_io *io, int ms)
+{
+	struct pollfd p = {.fd = io->watch.fd, .events = POLLIN};
+	uint64_t count;
+	int n;
+
+	do
+		n = poll(&p, 1, ms);
+	while (n < 0 && errno == EINTR);
+	/* The loop is edge-triggered; poll() is not. */
+	if (n == 1 && !io->ringed && read(io->watch.fd, &count, sizeof(count)) < 0)
+		abort();
+	if (n == 1)
+		io->watch.ready(&io->watch, WATCH_IN);
+	return n == 1;
+}
+
+static inline void disk_turn(struct blk_io *io)
+{
+	if (!disk_turn_within(io, DISK_PATIENCE_MS)) {
+		fprintf(stderr, "the engine does not answer\n");
+		abort();
+	}
+}
+
+/*
+ * A file without a name: in memory, or in the file system of the working directory, which knows
+ * more operations.
+ */
+static inline int disk_file(bool in_memory, uint64_t size)
+{
+	char path[] = "minnow-disk-XXXXXX";
+	int fd = in_memory ? memfd_create("disk", MFD_CLOEXEC) : mkstemp(path);
+
+	if (fd < 0 || (!in_memory && unlink(path) < 0) || ftruncate(fd, (off_t)size) < 0)
+		abort();
+	return fd;
+}
