@@ -1,9 +1,19 @@
-/* limiter.c - token buckets [Firecracker's rate limiter, whose clients set them]. */
+/*
+ * limiter.c - token buckets. What differs from Firecracker's, whose clients set them: time that
+ * pays for a debt does not fill the bucket as well, a full bucket gains nothing from the time it
+ * was full, and a request that has to wait leaves the burst alone. So the rate is kept, and a
+ * waiter is told when, instead of asking every 100 ms.
+ */
 #include "limiter.h"
 
 #define MSEC 1000000ull /* ns */
 
-/* a * b / c, at most `max`. c != 0. */
+static uint64_t add_capped(uint64_t a, uint64_t b)
+{
+	return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+/* a * b / c, and the same rounded up; at most `max`. c != 0. */
 static uint64_t scale(uint64_t a, uint64_t b, uint64_t c, uint64_t max)
 {
 	unsigned __int128 v = (unsigned __int128)a * b / c;
@@ -11,9 +21,11 @@ static uint64_t scale(uint64_t a, uint64_t b, uint64_t c, uint64_t max)
 	return v > max ? max : (uint64_t)v;
 }
 
-static uint64_t add_capped(uint64_t a, uint64_t b)
+static uint64_t scale_up(uint64_t a, uint64_t b, uint64_t c)
 {
-	return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+	unsigned __int128 v = ((unsigned __int128)a * b + (c - 1)) / c;
+
+	return v > UINT64_MAX ? UINT64_MAX : (uint64_t)v;
 }
 
 static bool bucket_limits(const struct bucket *b)
@@ -27,59 +39,55 @@ void bucket_init(struct bucket *b, uint64_t size, uint64_t burst, uint64_t refil
 		.size = size, .refill_ns = refill_ns, .burst = burst, .tokens = size, .last = now};
 }
 
-/* Whole tokens for the time since the last one; what is left of that time counts next time. */
+static void bucket_pay(struct bucket *b, uint64_t tokens)
+{
+	uint64_t paid = MIN(tokens, b->debt);
+
+	b->debt -= paid;
+	b->tokens = MIN(add_capped(b->tokens, tokens - paid), b->size);
+}
+
+/* Whole tokens for the time since `last`, which moves on by what they cost, and not less. */
 static void bucket_refill(struct bucket *b, uint64_t now)
 {
-	uint64_t gained;
+	uint64_t missing = add_capped(b->size - b->tokens, b->debt), gained;
 
 	if (now <= b->last)
 		return;
-	gained = scale(now - b->last, b->size, b->refill_ns, b->size);
-	if (gained >= b->size - b->tokens) {
-		b->tokens = b->size;
+	gained = scale(now - b->last, b->size, b->refill_ns, missing);
+	if (gained < missing)
+		b->last += scale_up(gained, b->refill_ns, b->size);
+	else
 		b->last = now;
-	} else if (gained) {
-		b->tokens += gained;
-		b->last += scale(gained, b->refill_ns, b->size, now - b->last);
-	}
+	bucket_pay(b, gained);
 }
 
-/* When `n` tokens may be taken: 0 for now, else a time in ns after it. */
+/* When `n` tokens may be taken: 0 for now, else the first time in ns after it. */
 static uint64_t bucket_ask(struct bucket *b, uint64_t n, uint64_t now)
 {
-	uint64_t want;
+	uint64_t rest = n - MIN(n, b->burst), missing;
 
 	if (!bucket_limits(b))
 		return 0;
-	if (now < b->debt_until)
-		return b->debt_until;
 	bucket_refill(b, now);
-	if (n <= b->burst)
+	if (rest > b->size)
+		rest = 0; /* passes as soon as there is no debt */
+	if (!b->debt && rest <= b->tokens)
 		return 0;
-	want = n - b->burst < b->size ? n - b->burst : b->size; /* more than it holds: all of it */
-	if (want <= b->tokens)
-		return 0;
-	want = add_capped(scale(want - b->tokens, b->refill_ns, b->size, UINT64_MAX), 1);
-	return MAX(add_capped(b->last, want), now + 1);
+	missing = add_capped(b->debt, rest - b->tokens);
+	return add_capped(b->last, scale_up(missing, b->refill_ns, b->size));
 }
 
-/* After bucket_ask() gave 0. What exceeds the bucket is paid for by waiting afterwards. */
-static void bucket_take(struct bucket *b, uint64_t n, uint64_t now)
+/* After bucket_ask() gave 0. */
+static void bucket_take(struct bucket *b, uint64_t n)
 {
-	uint64_t burst = MIN(n, b->burst), rest;
+	uint64_t burst = MIN(n, b->burst), rest = n - burst, taken = MIN(rest, b->tokens);
 
 	if (!bucket_limits(b))
 		return;
 	b->burst -= burst;
-	rest = n - burst;
-	if (rest <= b->tokens) {
-		b->tokens -= rest;
-		return;
-	}
-	rest -= b->tokens;
-	b->tokens = 0;
-	b->debt_until = add_capped(now, scale(rest, b->refill_ns, b->size, UINT64_MAX));
-	b->last = b->debt_until;
+	b->tokens -= taken;
+	b->debt = rest - taken;
 }
 
 bool limiter_limits(const struct limiter *l)
@@ -95,15 +103,18 @@ uint64_t limiter_take(struct limiter *l, uint64_t bytes, uint64_t now)
 		l->throttled++;
 		return MAX(a, b);
 	}
-	bucket_take(&l->bytes, bytes, now);
-	bucket_take(&l->ops, 1, now);
+	bucket_take(&l->bytes, bytes);
+	bucket_take(&l->ops, 1);
 	return 0;
 }
 
+/* While there is burst left, it was all that the request took. */
 static void bucket_give_back(struct bucket *b, uint64_t n)
 {
-	if (bucket_limits(b))
-		b->tokens = MIN(add_capped(b->tokens, n), b->size);
+	if (b->burst)
+		b->burst = add_capped(b->burst, n);
+	else
+		bucket_pay(b, n);
 }
 
 void limiter_give_back(struct limiter *l, uint64_t bytes)

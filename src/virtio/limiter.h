@@ -1,8 +1,10 @@
 /*
  * limiter.h - token buckets on bytes and operations, as Firecracker's rate limiters: `size` tokens,
  * refilled evenly over `refill_ns`, after `burst` tokens that come once. A bucket of size 0 does
- * not limit. A request larger than the bucket empties it and passes ("overconsumption"): the next
- * waits the longer. Passive: `now` comes in. Device lock held by the caller.
+ * not limit. A request larger than the bucket empties it and passes ("overconsumption"): what is
+ * missing is a debt that has to be refilled before anything else passes. Over any time no more
+ * than burst, bucket, refill and one overconsumption get through; all u64 values are fine.
+ * Passive: `now` comes in. Device lock held by the caller.
  */
 #pragma once
 #include "../util.h"
@@ -10,9 +12,8 @@
 struct bucket {
 	uint64_t size, refill_ns; /* 0: no limit */
 	uint64_t burst;           /* tokens left that are not refilled */
-	uint64_t tokens;
-	uint64_t debt_until; /* ns; before it nothing passes */
-	uint64_t last;       /* ns of the last refill */
+	uint64_t tokens, debt;    /* one of them is 0 */
+	uint64_t last;            /* ns up to which refills are in */
 };
 
 /* A token bucket as the user gives it; size 0 or refill_ms 0: none. */
@@ -33,7 +34,7 @@ bool limiter_limits(const struct limiter *l);
  * ns at which to ask again.
  */
 uint64_t limiter_take(struct limiter *l, uint64_t bytes, uint64_t now);
-/* Gives back what a request took that then did not happen. */
+/* Gives back what the last request took, which then did not happen. */
 void limiter_give_back(struct limiter *l, uint64_t bytes);
 /* Sets a limiter from what the user gave; NULL keeps the bucket as it is. */
 void limiter_set(struct limiter *l, const struct limit_conf *bytes, const struct limit_conf *ops,
