@@ -24,33 +24,11 @@
 
 static struct world world;
 static unsigned steps;
-static bool print;
-
-static void print_step(const struct step *s, uint64_t got)
-{
-	static const char *const name[] = {
-		[WR] = "WR",   [WR2] = "WR2",   [WR4] = "WR4", [RD] = "RD",   [RD2] = "RD2",
-		[RD4] = "RD4", [TICK] = "TICK", [SET] = "SET", [OFF] = "OFF", [X0] = "X0",
-		[X1] = "X1",   [X2] = "X2",     [X3] = "X3",   [X4] = "X4",   [X5] = "X5",
-	};
-
-	printf("\t{%s, %#" PRIx64 ", %#" PRIx64 "},\n", name[s->op], s->addr, got);
-}
 
 static uint64_t step(enum step_op op, uint64_t addr, uint64_t val)
 {
-	const struct step s = {op, addr, val};
-	uint64_t got;
-
 	steps++;
-	if (print) { /* before, in case that it does not come back */
-		print_step(&s, val);
-		fflush(stdout);
-	}
-	got = world_step(&world, &s);
-	if (print && got != val)
-		printf("\t/* gave %#" PRIx64 " */\n", got);
-	return got;
+	return world_step(&world, &(struct step){op, addr, val});
 }
 
 static uint16_t pick_port(struct input *in)
@@ -224,7 +202,7 @@ static void one(struct input *in)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	print = getenv("REPRO") != NULL;
+	world_print = getenv("REPRO") != NULL;
 	return 0;
 }
 
@@ -237,7 +215,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unsigned cpus = (unsigned)input_take(&in, 1) % MAX_CPUS + 1;
 
 	steps = 0;
-	if (print)
+	if (world_print)
 		printf("/* test device %d, %u CPUs, at %" PRIu64 " ns */\n", !(scene & 1), cpus,
 		       start[scene >> 1 & 3]);
 	world_init(&world, !(scene & 1), cpus, start[scene >> 1 & 3]);

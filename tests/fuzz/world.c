@@ -1,6 +1,7 @@
 /* world.c - the board's surroundings for fuzzing: fakes for what a host does, and the steps. */
 #include "world.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "fuzz.h"
@@ -277,7 +278,7 @@ static bool work(struct world *w)
 	return w->work++ < WORK_MAX;
 }
 
-uint64_t world_step(struct world *w, const struct step *s)
+static uint64_t do_step(struct world *w, const struct step *s)
 {
 	uint64_t now = w->now - MIN(w->skew, w->now), seen = w->board.now, got = s->val;
 
@@ -320,5 +321,32 @@ uint64_t world_step(struct world *w, const struct step *s)
 	}
 	CHECK(w->board.now >= seen); /* whatever an access says, time does not go back */
 	invariants_check(w);
+	return got;
+}
+
+bool world_print;
+
+static void print_step(const struct step *s)
+{
+	static const char *const name[] = {
+		[WR] = "WR",   [WR2] = "WR2",   [WR4] = "WR4", [RD] = "RD",   [RD2] = "RD2",
+		[RD4] = "RD4", [TICK] = "TICK", [SET] = "SET", [OFF] = "OFF", [X0] = "X0",
+		[X1] = "X1",   [X2] = "X2",     [X3] = "X3",   [X4] = "X4",   [X5] = "X5",
+	};
+
+	printf("\t{%s, %#" PRIx64 ", %#" PRIx64 "},\n", name[s->op], s->addr, s->val);
+}
+
+uint64_t world_step(struct world *w, const struct step *s)
+{
+	uint64_t got;
+
+	if (world_print) { /* before, in case that it does not come back */
+		print_step(s);
+		fflush(stdout);
+	}
+	got = do_step(w, s);
+	if (world_print && got != s->val)
+		printf("\t/* gave %#" PRIx64 " */\n", got);
 	return got;
 }

@@ -53,5 +53,7 @@ struct world {
 };
 
 void world_init(struct world *w, bool test_device, unsigned cpus, uint64_t now);
+/* Steps are printed as a table of tests/lib/steps.h. */
+extern bool world_print;
 /* Does the step and checks the board; returns what a table would expect as its val. */
 uint64_t world_step(struct world *w, const struct step *s);

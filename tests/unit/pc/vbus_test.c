@@ -283,7 +283,10 @@ static void bar_moves(void **state)
 		{RD4, 0xfffffffc, 0}, {MISSED, 0, 0},
 		MOVE(2, 0), {RD4, 0xffffc000 + CONFIG, ~0u}, {BELL, PCI2, 0},
 	};
+	struct vbus_hit hit;
+
 	RUN(&rig, t);
+	assert_false(vbus_find(&board.vbus, CONFIG, &hit)); /* were there no RAM */
 }
 
 /* A byte of the BAR at a time, as a driver may. */
@@ -389,11 +392,12 @@ static void window_is_used_once_by_an_access_of_any_width(void **state)
 		POINT(2, CONFIG, 4), {WR, 0xcfd, 0x77}, {RD4, 0xcfc, 0x00007700}, /* with what was there */
 		{WR2, 0xcfe, 0x8899}, {RD4, BAR2 + CONFIG, 0x88997700}, {RD2, 0xcfd, 0x9977},
 		{WR4, 0xcfe, 0x12345566}, {RD4, BAR2 + CONFIG, 0x55667700}, /* not aligned */
-		{RD4, 0xcfa, 0x7700ffff},                                   /* from CONFADD into it */
-		POINT(2, CONFIG, 2), {RD4, 0xcfc, 0x55667700},
+		{RD4, 0xcfa, 0x7700ffff}, {WR4, 0xcfa, 0xbeef0000},         /* from CONFADD into it */
+		{RD4, BAR2 + CONFIG, 0x5566beef},
+		POINT(2, CONFIG, 2), {RD4, 0xcfc, 0x5566beef},
 	};
 	RUN(&rig, t);
-	assert_int_equal(config_writes, 3);
+	assert_int_equal(config_writes, 4);
 }
 
 static void window_that_is_not_set_up_reaches_nothing(void **state)

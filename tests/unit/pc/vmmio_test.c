@@ -236,7 +236,7 @@ static void queues_have_settings_of_their_own(void **state)
 
 static void queue_size_has_to_be_a_power_of_two_within_bounds(void **state)
 {
-	static const uint32_t bad[] = {0, 3, 128, 0x8000, 0xffff, 0x10000, 0x10020, 0xffffffff};
+	static const uint32_t bad[] = {0, 3, 128, 0x8000, 0xffff, 0x10000, 0x10010, 0xffffffff};
 	static const struct step good[] = {{WR4, NUM, 32}};
 
 	RUN(&rig, good);
