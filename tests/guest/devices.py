@@ -12,7 +12,7 @@ PEER = "198.18.37.1"  # of the addresses for benchmarks: no network has them
 DISK_SIZE = 4 << 20
 STAMP = b"untouched by the guest. "
 # In the order in which minnow makes them, which is that of the windows over MMIO.
-ORDER = ("disk", "ro", "net", "vsock", "rng", "balloon", "bare-balloon")
+ORDER = ("disk", "cold-disk", "ro", "net", "vsock", "rng", "balloon", "bare-balloon")
 
 
 class Missing(Exception):
@@ -44,6 +44,15 @@ def make_tap():
             raise Missing(f"ip {words}: {result.stderr.strip()}")
 
 
+def evict(path, ended):
+    """Takes the file out of the page cache again and again, so that reads of it take their time."""
+    fd = os.open(path, os.O_RDONLY)
+    os.fsync(fd)
+    while not ended.wait(0.002):
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(fd)
+
+
 class Devices:
     """The devices of one case, as long as the `with` lasts: their options are in `args`."""
 
@@ -54,6 +63,7 @@ class Devices:
         self.words = []  # for the guest's command line
         self.folder = self.listener = None
         self.tap = False
+        self.ended = threading.Event()
 
     def __enter__(self):
         self.folder = tempfile.mkdtemp(prefix="minnow-guest-")
@@ -70,6 +80,7 @@ class Devices:
         return self
 
     def __exit__(self, *_):
+        self.ended.set()
         if self.listener:
             self.listener.close()
         if self.tap:
@@ -85,6 +96,11 @@ class Devices:
 
     def disk(self):
         self.args += ["--disk", self.image("disk")]
+
+    def cold_disk(self):
+        path = self.image("cold-disk")
+        threading.Thread(target=evict, args=(path, self.ended), daemon=True).start()
+        self.args += ["--disk", path]
 
     def ro(self):
         self.args += ["--disk", self.image("ro") + ",ro"]

@@ -258,6 +258,41 @@ static void bad_vectors(struct vdev *v)
 	say("%s: %s\n", v->name, what);
 }
 
+/* What a mask holds back comes when it goes: once. */
+static void masked_vector(struct vdev *v)
+{
+	const char *what = "masked vector";
+	struct vq *q = victim_queue(v);
+	uint32_t control = v->msix_table + 12, head, len;
+
+	interrupts = 0;
+	msix_set(v, 0, 0, VECTOR);
+	*mmio32(control) = 1;
+	msix_enable(v, true);
+	need(v, what, vdev_begin(v, 0), "FEATURES_OK is refused");
+	vq_select(v, q->n);
+	vq_setup(q, vq_max(v));
+	need(v, what, msix_assign(v, (int)q->n, 0) == 0, "it is refused");
+	vdev_set_status(v, S_READY | S_DRIVER_OK);
+	for (unsigned i = 0; i < 3; i++) {
+		victim_put(v, 0);
+		vq_notify(q);
+		need(v, what, vq_wait(q, &head, &len), "a request is not answered");
+	}
+	irq_on();
+	wait_us(10000);
+	need(v, what, interrupts == 0, "it comes through the mask");
+	need(v, what, *mmio32(v->msix_pba) == 1, "it is not pending");
+	*mmio32(control) = 0;
+	wait_us(10000);
+	irq_off();
+	need(v, what, interrupts == 1, "it does not come once when the mask goes");
+	need(v, what, *mmio32(v->msix_pba) == 0, "it is still pending");
+	msix_enable(v, false);
+	victim_works(v, what);
+	say("%s: %s\n", v->name, what);
+}
+
 static void msix_widths(struct vdev *v)
 {
 	const char *what = "widths of the MSI-X table";
@@ -405,6 +440,7 @@ void main(void)
 		if (v->mmio)
 			continue;
 		bad_vectors(v);
+		masked_vector(v);
 		msix_widths(v);
 		bar_moves(v);
 		config_window(v);

@@ -10,12 +10,15 @@
 #include "lib/victim.h"
 
 #define PAGE      4096
-#define DEPTH     16 /* requests out at once */
-#define SPAN      3  /* descriptors of each */
+#define DEPTH     16         /* requests out at once */
+#define ARENA     (64 << 20) /* where the slots are; take() does not come that far */
+#define SPAN      3          /* descriptors of each */
 #define CANARY    0xc0ffee11u
-#define PROBES    4
+#define SLOT      (4 << 20) /* of memory for each: what a disk takes a while to fill */
 #define QUIET_US  300
-#define ANSWER_US 1000000
+#define LOADED_US 20000
+#define LATE_US   5000    /* what would still come after a reset */
+#define ANSWER_US 5000000 /* the host may have other work, too */
 
 /* Messages of the two CPUs: a vector belongs to one. */
 #define VECTOR_CPU0 0x60
@@ -30,8 +33,9 @@ static volatile bool stop;
 static volatile unsigned hold, held, released; /* CPU 1 holds CPU 0, by numbers */
 static volatile unsigned torn, came[3];
 
-static uint8_t *arena; /* DEPTH buffers, a page each */
-static uint8_t *spare; /* two pages: a disk request's header, which is zeroes, and states */
+static uint8_t *arena; /* DEPTH slots */
+static uint8_t
+	*spare; /* a disk request's header, which is zeroes, and states; and as long as a slot */
 
 static void need(bool holds, const char *what, const char *why)
 {
@@ -85,28 +89,32 @@ static uint32_t chance(uint32_t *seed)
 
 static uint32_t seed = 7; /* CPU 1's */
 
-static volatile uint32_t *probe(unsigned buffer, unsigned i)
+/* Where a slot's canaries are; the last is written last by who fills it from its start. */
+static const uint32_t probes[] = {SLOT - 2048, 60 << 10, 2048, 0};
+#define PROBES (sizeof(probes) / sizeof(*probes))
+
+static volatile uint32_t *probe(unsigned slot, unsigned i)
 {
-	return (volatile uint32_t *)(arena + buffer * PAGE + i * (PAGE / PROBES));
+	return (volatile uint32_t *)(arena + slot * SLOT + probes[i]);
 }
 
 static void canaries(unsigned first, unsigned n)
 {
-	for (unsigned b = first; b < first + n; b++)
-		for (unsigned i = 0; i < PROBES; i++)
-			*probe(b, i) = CANARY;
+	for (unsigned i = 0; i < PROBES; i++)
+		for (unsigned slot = first; slot < first + n; slot++)
+			*probe(slot, i) = CANARY;
 }
 
 static bool canaries_hold(unsigned first, unsigned n)
 {
-	for (unsigned b = first; b < first + n; b++)
-		for (unsigned i = 0; i < PROBES; i++)
-			if (*probe(b, i) != CANARY)
+	for (unsigned i = 0; i < PROBES; i++)
+		for (unsigned slot = first; slot < first + n; slot++)
+			if (*probe(slot, i) != CANARY)
 				return false;
 	return true;
 }
 
-/* A request of the device's kind into slot s, with the slot's page as its buffer. */
+/* A request of the device's kind, with the memory of slot s as its buffer. */
 static void load_slot(struct vq *q, unsigned s)
 {
 	static struct {
@@ -114,13 +122,13 @@ static void load_slot(struct vq *q, unsigned s)
 		uint64_t sector;
 	} blk_head;
 	static uint8_t blk_state[DEPTH];
-	const uint8_t *at = arena + s * PAGE;
+	const uint8_t *at = arena + s * SLOT;
 	const struct buf blk[] = {
 		{&blk_head,     16,   false},
                 {at,            PAGE, true },
                 {&blk_state[s], 1,    true }
         };
-	const struct buf in = {at, PAGE, true}, out = {at, 64, false};
+	const struct buf in = {at, 64 << 10, true}, out = {at, 64, false};
 
 	if (victim->id == ID_BLK)
 		vq_put(q, s * SPAN, blk, 3);
@@ -139,14 +147,14 @@ static void load_queue(void)
 		while (held != released)
 			asm volatile("pause");
 	}
-	for (unsigned i = 0; i < 4 && (uint16_t)(q->avail->idx - q->used->idx) < depth; i++)
+	for (unsigned i = 0; i < depth && (uint16_t)(q->avail->idx - q->used->idx) < depth; i++)
 		load_slot(q, q->avail->idx % depth);
 	vq_notify(q);
 }
 
 /* --- descriptors that change under the device [case 11] --- */
 
-/* CPU 1: the three descriptors of slot 0, in any state, but never another page's. */
+/* CPU 1: the three descriptors of slot 0, in any state, but never another slot's. */
 static void rewrite(void)
 {
 	struct vq *q = victim_queue(victim);
@@ -232,7 +240,7 @@ static void answer(void)
 	vq_notify(q);
 	need(vq_wait(q, &head, &len), "storm of notifications", "no answer");
 	us = stopwatch_us(&s);
-	need(us < ANSWER_US, "storm of notifications", "an answer takes a second");
+	need(us < ANSWER_US, "storm of notifications", "an answer takes five seconds");
 	counts[1]++;
 	counts[2] = us > counts[2] ? us : counts[2];
 }
@@ -256,14 +264,20 @@ static void stormed(void)
 static void resets(void)
 {
 	struct vq *q = victim_queue(victim);
+	struct stopwatch s;
 	uint16_t idx;
 
 	while (!stop) {
-		wait_us(chance(&seed) % 2000);
+		/* In the middle of it: after some answers, and a little. */
+		stopwatch_start(&s);
+		for (unsigned n = chance(&seed) % DEPTH;
+		     q->used->idx < n && stopwatch_us(&s) < LOADED_US;)
+			asm volatile("pause");
+		wait_us(chance(&seed) % QUIET_US);
 		vdev_reset(victim);
 		canaries(0, DEPTH);
 		idx = q->used->idx;
-		wait_us(chance(&seed) % QUIET_US);
+		wait_us(chance(&seed) % LATE_US);
 		need(canaries_hold(0, DEPTH), "reset", "a buffer is written to after it");
 		need(q->used->idx == idx, "reset", "the used ring is written to after it");
 		hold++;
@@ -368,8 +382,11 @@ void main(void)
 		on_vector(VECTOR_CPU0 + i, message);
 	pic_init(0);
 	lapic_init(false);
-	arena = take(DEPTH * PAGE, PAGE);
-	spare = take(3 * PAGE, PAGE);
+	arena = (uint8_t *)ARENA;
+	if (ARENA + (DEPTH + 2) * SLOT > ram_end())
+		fail("too little memory");
+	spare = (uint8_t *)ARENA + DEPTH * SLOT;
+	memset(spare, 0, PAGE);
 	victims_find();
 	ap_start();
 	for (unsigned i = 0; i < victim_count; i++) {
