@@ -141,7 +141,6 @@ static void net_start(struct virtio_dev *d) REQUIRES(d->lock)
 	if (virtio_has(d, VIRTIO_NET_F_CTRL_VQ))
 		n->ctrl = 2 * (virtio_has(d, VIRTIO_NET_F_MQ) ? n->tap.pairs : 1);
 	for (unsigned i = 0; i < n->tap.pairs; i++) {
-		net_rx_clear(&n->rx[i]);
 		n->rx[i].want = net_rx_want(n);
 		n->rx[i].more = true; /* what came before was told to nobody */
 	}

@@ -59,7 +59,7 @@ struct net_rx {
 	uint8_t spill[NET_RX_SPILL];
 };
 
-/* Forgets what is kept: for a driver that comes or went. */
+/* Forgets what is kept, of a driver that is gone. */
 void net_rx_clear(struct net_rx *rx);
 /* Receives while there are packets, buffers and leave of the limiter. */
 void net_rx_run(struct virtio_dev *d, unsigned pair) REQUIRES(d->lock);

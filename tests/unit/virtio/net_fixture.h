@@ -4,8 +4,9 @@
  */
 #pragma once
 #include <linux/virtio_ring.h>
-#include <pthread.h>
-#include <stdatomic.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "../../../src/virtio/net_io.h"
@@ -129,6 +130,39 @@ static inline void wake(void)
 	virtio_tick(&n.dev, fake_now);
 	while (n.dev.again)
 		driver_serve(&n.dev);
+}
+
+/*
+ * Calls `then` when the device next stores into the page of `gpa`, just before the store: what a
+ * driver on another CPU does at the worst moment.
+ */
+static uint8_t *trap_page;
+static void (*trap_then)(void);
+
+static void trapped(int sig, siginfo_t *info, void *context)
+{
+	if ((uintptr_t)info->si_addr - (uintptr_t)trap_page >= 4096)
+		abort();
+	mprotect(trap_page, 4096, PROT_READ | PROT_WRITE);
+	trap_then();
+	trap_then = NULL;
+}
+
+static inline void trap_store(uint64_t gpa, void (*then)(void))
+{
+	struct sigaction sa = {.sa_sigaction = trapped, .sa_flags = SA_SIGINFO};
+
+	trap_page = ram.host + gpa / 4096 * 4096;
+	trap_then = then;
+	assert_int_equal(sigaction(SIGSEGV, &sa, NULL), 0);
+	assert_int_equal(mprotect(trap_page, 4096, PROT_READ), 0);
+}
+
+/* The rings' page was stored into. */
+static inline void assert_trapped(void)
+{
+	assert_null(trap_then);
+	signal(SIGSEGV, SIG_DFL);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
@@ -13,6 +14,8 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../../../src/virtio/net_io.h"
@@ -505,6 +508,29 @@ static void two_pairs_share_a_tap(void **state)
 	assert_int_equal(n.dev.errors, 0);
 }
 
+/* As a run after its lock-down: in a process of its own, since it does not come back. */
+static void nothing_that_a_driver_does_needs_a_privilege(void **state)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct none[2] = {0};
+	int status;
+	pid_t pid;
+
+	NEEDS_TAP;
+	conf.pairs = 2;
+	assert_int_equal(net_init(&n, &conf, &h.host, &ram, &watcher), 0);
+	pid = fork();
+	if (pid == 0) {
+		bool good = syscall(SYS_capset, &head, none) == 0;
+
+		good = good && tap_turn_on(&n.tap, 2) == 0 && tap_turn_on(&n.tap, 1) == 0;
+		good = good && tap_offload(&n.tap, TAP_F_CSUM | TAP_F_TSO4) == 0;
+		_exit(good && tap_offload(&n.tap, 0) == 0 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void a_tap_in_use_or_of_another_kind_is_said(void **state)
 {
 	struct net other = {0};
@@ -572,6 +598,7 @@ int main(void)
 		T(segments_for_the_guest_come_whole_or_cut),
 		T(segments_of_the_guest_reach_the_host_whole),
 		T(two_pairs_share_a_tap),
+		T(nothing_that_a_driver_does_needs_a_privilege),
 		T(a_tap_in_use_or_of_another_kind_is_said),
 		T(a_tap_goes_away_with_the_device_that_made_it),
 		T(a_tap_that_is_deleted_is_silence),
