@@ -119,7 +119,8 @@ def disk_read_only(w):
 @case("the disk has an identity, a write-back cache, and the size of its file")
 def disk_facts(w):
     g = w.shared()
-    assert re.fullmatch(r"[!-~]{1,20}", g.sh("cat /sys/block/vdb/serial")), "no serial"
+    serials = [g.sh(f"cat /sys/block/{disk}/serial") for disk in ("vdb", "vdc")]
+    assert serials[0] != serials[1] and all(re.fullmatch("[!-~]{1,20}", s) for s in serials), serials
     assert g.sh("cat /sys/block/vdb/queue/write_cache") == "write back"
     size = os.stat(w.scratch).st_size
     assert g.sh("blockdev --getsize64 /dev/vdb") == str(size)
@@ -142,6 +143,18 @@ def disk_queues(w):
     assert g.sh("ls /sys/block/vdb/mq | wc -l") == "4"
     fio(g, "vdb", "--rw=randrw --bs=4k --size=4M --iodepth=16 --numjobs=4 --offset_increment=4M "
         "--cpus_allowed=0-3 --cpus_allowed_policy=split", 300)
+    g.finish()
+
+
+@case("without io_uring a worker thread does the same", rows="default", only="minnow")
+def disk_worker(w):
+    one, two = w.new_file("worker", 16), w.new_file("worker2", 16, w.dir)
+    g = w.own(worker=True, disks=[Disk(w.files["root"], ro=True), Disk(one), Disk(two)])
+    for disk in ("vdb", "vdc"):
+        fio(g, disk, "--rw=randrw --bsrange=512-64k --size=4M --iodepth=16 --fsync=16")
+        fio(g, disk, "--rw=randwrite --bs=4k --size=2M --iodepth=8 --trim_percentage=20 "
+            "--trim_backlog=64 --trim_verify_zero=1 --offset=8M")
+    assert any(thread.startswith("fc_io") for thread in g.threads()), g.threads()
     g.finish()
 
 

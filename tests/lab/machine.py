@@ -4,6 +4,7 @@ The guest is the initrd of tests/initrd with the Debian root of tools/guest-root
 console is a shell, which Machine.sh() asks one command after another.
 """
 import dataclasses
+import json
 import os
 import re
 import select
@@ -51,6 +52,7 @@ class Options:
     rng: bool = False
     balloon: int = -1  # MiB; -1: none
     reporting: bool = False
+    worker: bool = False  # disks without io_uring
 
     def cmdline(self):
         return f"{BASE} {self.append}".strip()
@@ -58,7 +60,7 @@ class Options:
 
 def minnow(program, o):
     argv = [program, "run", "--cpus", str(o.cpus), "--mem", f"{o.mem}M", "--initrd", o.initrd,
-            "--transport", o.transport]
+            "--transport", o.transport] + ["--disk-io", "worker"] * o.worker
     for d in o.disks:
         argv += ["--disk", d.path + ",ro" * d.ro + ",cache=unsafe" * d.unsafe
                  + (f",queues={d.queues}" if d.queues else "")
@@ -92,7 +94,7 @@ def qemu(o, accel="kvm,kernel-irqchip=split"):
     argv = ["qemu-system-x86_64", "-M", board, "-accel", accel,
             "-cpu", "max" if accel.startswith("tcg") else "host", "-smp", str(o.cpus),
             "-m", str(o.mem), "-display", "none", "-nodefaults", "-no-reboot", "-serial", "stdio",
-            "-kernel", o.kernel, "-initrd", o.initrd, "-append", o.cmdline()]
+            "-name", "guest,debug-threads=on", "-kernel", o.kernel, "-initrd", o.initrd, "-append", o.cmdline()]
     if o.transport == "mmio":
         argv += ["-global", "virtio-mmio.force-legacy=false"]
     if o.disks:
@@ -118,6 +120,26 @@ def qemu(o, accel="kvm,kernel-irqchip=split"):
         argv += ["-device", device("virtio-balloon",
                                    f",free-page-reporting={'on' if o.reporting else 'off'}")]
     return argv
+
+
+def firecracker(program, o, config):
+    """`config` is the file to write; with --enable-pci its devices are as minnow's."""
+    drives = [{"drive_id": f"d{n}", "path_on_host": d.path, "is_root_device": False,
+               "is_read_only": d.ro, "cache_type": "Unsafe" if d.unsafe else "Writeback"}
+              for n, d in enumerate(o.disks)]
+    settings = {
+        "boot-source": {"kernel_image_path": o.kernel, "initrd_path": o.initrd,
+                        "boot_args": o.cmdline()},
+        "machine-config": {"vcpu_count": o.cpus, "mem_size_mib": o.mem}, "drives": drives,
+        "network-interfaces": [{"iface_id": f"eth{n}", "host_dev_name": net.tap}
+                               for n, net in enumerate(o.nets)]}
+    if o.vsock:
+        settings["vsock"] = {"guest_cid": CID, "uds_path": o.vsock}
+    if o.rng:
+        settings["entropy"] = {}
+    with open(config, "w", encoding="ascii") as file:
+        json.dump(settings, file)
+    return [program, "--no-api", "--config-file", config] + ["--enable-pci"] * (o.transport == "pci")
 
 
 class UnixVsock:
@@ -256,6 +278,13 @@ class Machine:
     def rss_kib(self, key="Pss"):
         with open(f"/proc/{self.pid}/smaps_rollup", encoding="ascii") as file:
             return next(int(row.split()[1]) for row in file if row.startswith(f"{key}:"))
+
+    def threads(self):
+        names = []
+        for tid in os.listdir(f"/proc/{self.pid}/task"):
+            with open(f"/proc/{self.pid}/task/{tid}/comm", encoding="ascii") as file:
+                names.append(file.read().strip())
+        return names
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))

@@ -55,12 +55,13 @@ class Serving:
 
 def iperf(g, n, more, seconds=3):
     """Megabits per second that arrived, and the percentage of datagrams that did not."""
-    with subprocess.Popen(["iperf3", "-s", "-1", "-B", HOST.format(n)],
-                          stdout=subprocess.DEVNULL) as server:
+    with subprocess.Popen(["iperf3", "-s", "-1", "--forceflush", "-B", HOST.format(n)],
+                          stdout=subprocess.PIPE, text=True) as server:
         try:
-            g.sh("for i in 1 2 3 4 5; do "
-                 f"iperf3 -J -c {HOST.format(n)} -t {seconds} {more} >i.out && break; sleep 0.5; "
-                 "done; ! grep '\"error\"' i.out", 60 + seconds * 4)
+            while "listening" not in server.stdout.readline():
+                assert server.poll() is None, "iperf3 does not listen"
+            g.sh(f"iperf3 -J -c {HOST.format(n)} -t {seconds} {more} >i.out || "
+                 "{ grep error i.out; false; }", 60 + seconds * 4)
         finally:
             server.kill()
     rate, lost = g.sh(r"""python3 -c 'import json; end = json.load(open("i.out"))["end"]; """
