@@ -61,16 +61,22 @@ _Noreturn void ap_main(unsigned id)
 	}
 }
 
-/* Has CPU 1 do `job` while this one does `load`, for the time of a part. */
+/*
+ * Has CPU 1 do `job` while this one does `load`, for the time of a part, but until the job was done
+ * twice at least: a host that has other work may be slow.
+ */
 static void together(void (*job)(void), void (*load)(void), const char *what)
 {
 	struct stopwatch s;
 
 	stop = false;
+	counts[0] = 0;
 	other = job;
 	stopwatch_start(&s);
-	while (stopwatch_us(&s) < ms * 1000)
+	for (uint32_t us = 0; us < ms * 1000 || counts[0] < 2; us = stopwatch_us(&s)) {
+		need(us < ms * 1000 + PATIENCE_US, what, "CPU 1 is too slow");
 		load();
+	}
 	stop = true;
 	stopwatch_start(&s);
 	while (other) {
@@ -195,11 +201,11 @@ static void torn_descriptors(void)
 {
 	const char *what = "descriptors change while they are read";
 
-	counts[0] = counts[1] = 0;
+	counts[1] = 0;
 	vdev_open(victim, 0);
 	memset((void *)victim_queue(victim)->desc, 0, RING_MAX * sizeof(struct desc));
-	canaries(2,
-		 DEPTH - 2); /* a page's length from near the first one's start reaches the next */
+	/* A slot's length from beyond the first one's start reaches the next. */
+	canaries(2, DEPTH - 2);
 	together(rewrite, offer, what);
 	need(canaries_hold(2, DEPTH - 2), what, "memory that was not named is written");
 	victim_works(victim, what);
@@ -247,7 +253,7 @@ static void answer(void)
 
 static void stormed(void)
 {
-	counts[0] = counts[1] = counts[2] = 0;
+	counts[1] = counts[2] = 0;
 	vdev_open(victim, 0);
 	together(storm, answer, "storm");
 	if (option("tell", 0))
@@ -293,10 +299,8 @@ static void reset_under_load(void)
 {
 	const char *what = "resets under load";
 
-	counts[0] = 0;
 	vdev_open(victim, 0);
 	together(resets, load_queue, what);
-	need(counts[0] > 1, what, "there were none");
 	victim_works(victim, what);
 	victim_others(victim, what);
 	if (option("tell", 0))
@@ -342,7 +346,7 @@ static void messages(void)
 
 	if (v->mmio)
 		return;
-	torn = came[0] = came[1] = came[2] = counts[0] = 0;
+	torn = came[0] = came[1] = came[2] = 0;
 	vdev_reset(v);
 	for (unsigned i = 0; i < v->msix_vectors; i++)
 		msix_set(v, i, 0, VECTOR_CPU0);
