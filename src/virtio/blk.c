@@ -88,7 +88,7 @@ static void slot_ended(struct blk *b, struct blk_slot *s)
 
 	if (good && alive && blk_slot_start_range(b, s))
 		return;
-	if (!good)
+	if (!good && alive)
 		log_guest("disk %s: %s %llu bytes at %llu failed: %s", blk_id(b), name[r->op],
 			  (unsigned long long)r->len, (unsigned long long)r->off,
 			  r->result < 0 ? strerror((int)-r->result) : "the file is shorter");

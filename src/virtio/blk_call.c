@@ -134,7 +134,7 @@ static bool range_ended(struct blk_req *r, int64_t got)
 	return r->step == STEP_RANGE;
 }
 
-bool blk_call_ended(struct blk_req *r, int64_t got)
+static bool step_ended(struct blk_req *r, int64_t got)
 {
 	bool ended = true;
 
@@ -147,11 +147,22 @@ bool blk_call_ended(struct blk_req *r, int64_t got)
 	case STEP_RANGE: ended = range_ended(r, got); break;
 	case STEP_SYNC: r->result = got; break;
 	}
-	if (ended && r->stable && r->result == 0 && r->step != STEP_SYNC && r->step != STEP_DATA) {
+	/* A write that is stable was so by its own call; its result is not 0. */
+	if (ended && r->stable && r->result == 0 && r->step != STEP_SYNC) {
 		r->step = STEP_SYNC;
 		return false;
 	}
 	return ended;
+}
+
+bool blk_call_ended(struct blk_req *r, int64_t got)
+{
+	if (step_ended(r, got))
+		return true;
+	if (!r->user->leaving)
+		return false;
+	r->result = -ECANCELED;
+	return true;
 }
 
 int64_t blk_call_run(const struct blk_call *c)

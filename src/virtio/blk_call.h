@@ -20,7 +20,10 @@ struct blk_call {
 void blk_call_begin(struct blk_req *r);
 /* The call to make now. *c stays where it is until the call ended. */
 void blk_call_next(const struct blk_req *r, struct blk_call *c);
-/* It returned `got` (-errno for failure). true: the request ended, r->result is set. */
+/*
+ * It returned `got` (-errno for failure). true: the request ended, r->result is set; early if its
+ * user is leaving.
+ */
 bool blk_call_ended(struct blk_req *r, int64_t got);
 /* Makes the call in this thread: what it returned, or -errno. */
 int64_t blk_call_run(const struct blk_call *c);

@@ -280,6 +280,7 @@ void blk_io_finish(struct blk_io *io)
 
 void blk_io_add(struct blk_io *io, struct blk_req *r)
 {
+	r->user->leaving = false;
 	blk_call_begin(r);
 	wait_again(io, r);
 }
@@ -299,10 +300,11 @@ bool blk_io_submit(struct blk_io *io)
 	return true;
 }
 
-struct blk_req *blk_io_cancel(struct blk_io *io, const struct blk_user *u)
+struct blk_req *blk_io_cancel(struct blk_io *io, struct blk_user *u)
 {
 	struct blk_req *list = NULL, *r, **at;
 
+	u->leaving = true;
 	for (at = &io->waiting; (r = *at);) {
 		if (r->user != u) {
 			at = &r->next;

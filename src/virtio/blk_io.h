@@ -32,6 +32,7 @@ struct blk_user {
 
 	struct blk_req *first, **last; /* the engine's: ended, not told yet */
 	struct blk_user *next;
+	_Atomic bool leaving; /* cancelled: what has more calls to make ends before them */
 };
 
 /* One operation; the owner keeps it, and what it points to, until it came back. */
@@ -80,5 +81,9 @@ void blk_io_add(struct blk_io *io, struct blk_req *r);
  * ended. false: the kernel took none, and nothing is in flight that would end: call again, later.
  */
 bool blk_io_submit(struct blk_io *io);
-/* Takes back what has not been started of `u`: a list by `next`. The rest will come back. */
-struct blk_req *blk_io_cancel(struct blk_io *io, const struct blk_user *u);
+/*
+ * Takes back what has not been started of `u`: a list by `next`. The rest will come back, each
+ * after the system call that it is at, -ECANCELED if it was not the last one. Then `u` may add
+ * again.
+ */
+struct blk_req *blk_io_cancel(struct blk_io *io, struct blk_user *u);

@@ -1,6 +1,7 @@
 /*
  * blk_worker.c - the thread fc_io: takes one request after the other from a list and makes its
- * system calls. Two lists under one lock; the guest's memory is touched by those calls alone.
+ * system calls. Two lists under one lock; the guest's memory is touched by those calls alone. Who
+ * signals has let go of the lock: otherwise the other wakes up to wait for it.
  */
 #include "blk_worker.h"
 
@@ -62,8 +63,8 @@ static bool worker_enter(struct blk_worker *w)
 	pthread_mutex_lock(&w->lock);
 	w->err = err;
 	w->ready = true;
-	pthread_cond_signal(&w->news);
 	pthread_mutex_unlock(&w->lock);
+	pthread_cond_signal(&w->news);
 	return !err;
 }
 
@@ -129,8 +130,8 @@ void blk_worker_finish(struct blk_worker *w)
 {
 	pthread_mutex_lock(&w->lock);
 	w->quit = true;
-	pthread_cond_signal(&w->news);
 	pthread_mutex_unlock(&w->lock);
+	pthread_cond_signal(&w->news);
 	pthread_join(w->thread, NULL);
 	close(w->event);
 }
@@ -141,8 +142,8 @@ void blk_worker_put(struct blk_worker *w, struct blk_req *list)
 	*w->todo_at = list;
 	for (; list; list = list->next)
 		w->todo_at = &list->next;
-	pthread_cond_signal(&w->news);
 	pthread_mutex_unlock(&w->lock);
+	pthread_cond_signal(&w->news);
 }
 
 struct blk_req *blk_worker_take(struct blk_worker *w)

@@ -19,6 +19,7 @@ static uint8_t buf[3][4096];
 static struct iovec iov[3];
 static struct blk_req req;
 static struct blk_call call;
+static struct blk_user user;
 
 /* A request of `len` bytes from 4096 on, over three buffers. */
 static void begin(enum blk_op op, uint64_t len)
@@ -33,6 +34,8 @@ static void begin(enum blk_op op, uint64_t len)
 	req.iovs = 3;
 	req.off = 4096;
 	req.len = len;
+	req.user = &user;
+	user.leaving = false;
 	blk_call_begin(&req);
 }
 
@@ -313,6 +316,20 @@ static void cut_takes_bytes_and_empty_buffers(void **state)
 	assert_int_equal(n, 0);
 }
 
+static void leaving_user_gets_no_further_call(void **state)
+{
+	begin(BLK_OP_WRITE, 12288);
+	goes_on_after(512);
+	user.leaving = true;
+	ends_after(512, -ECANCELED);
+	begin(BLK_OP_UNMAP, 65536);
+	user.leaving = true;
+	ends_after(-EOPNOTSUPP, -ECANCELED);
+	begin(BLK_OP_READ, 12288);
+	user.leaving = true;
+	ends_after(12288, 12288); /* it was the last one */
+}
+
 /* --- the calls themselves --- */
 
 static void calls_do_what_they_say(void **state)
@@ -375,6 +392,7 @@ int main(void)
 		T(zeros_that_cannot_be_written_fail),
 		T(stable_write_is_one_call),
 		T(stable_zeros_and_holes_are_flushed),
+		T(leaving_user_gets_no_further_call),
 		T(cut_takes_bytes_and_empty_buffers),
 		T(calls_do_what_they_say),
 	};

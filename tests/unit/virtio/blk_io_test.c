@@ -593,6 +593,20 @@ static void what_is_in_flight_comes_back_all_the_same(void **state)
 	assert_quiet(&one);
 }
 
+/* Zeros of 8 MiB that have to be written, in several calls: not all of them once it leaves. */
+static void long_request_ends_early_when_its_user_leaves(void **state)
+{
+	start();
+	prepare(0, BLK_OP_ZERO, 0, 8 * MIB);
+	blk_io_add(&io, &req[0]);
+	blk_io_submit(&io);
+	if (!blk_io_cancel(&io, &one.u)) { /* begun */
+		until_ended(&one, 1);
+		assert_true(req[0].result == -ECANCELED || req[0].result == 0);
+	}
+	assert_int_equal(run(BLK_OP_ZERO, 0, 8 * MIB), 0);
+}
+
 /* --- the ring --- */
 
 /* 24 requests of 128 KiB in one batch: what may be copied in this thread is a megabyte. */
@@ -928,6 +942,7 @@ int main(void)
 		ALL(file_size_never_changes),
 		ALL(what_was_not_started_is_taken_back),
 		ALL(what_is_in_flight_comes_back_all_the_same),
+		ALL(long_request_ends_early_when_its_user_leaves),
 		RING(long_batches_are_copied_elsewhere),
 		RING(huge_request_is_copied_elsewhere),
 		RING(ring_opens_no_file),

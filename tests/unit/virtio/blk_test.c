@@ -175,6 +175,32 @@ static void memory_is_used_as_far_as_it_was_needed(void **state)
 	assert_int_equal(blk.tables_used, 0);
 }
 
+/* Two in flight, side by side: neither gets into the other's buffers. */
+static void only_many_buffers_take_a_table(void **state)
+{
+	struct driver_buf buf[BLK_IOV_FEW + 3];
+
+	start_plain(state);
+	for (unsigned n = BLK_IOV_FEW - 1; n <= BLK_IOV_FEW + 1; n++) {
+		for (unsigned i = 0; i < 2; i++) {
+			buf[0] = (struct driver_buf){header(&drv[0], VIRTIO_BLK_T_OUT, i * 100), 16,
+						     false};
+			for (unsigned j = 1; j <= n; j++) {
+				buf[j] = (struct driver_buf){DATA + (j + i * n) * 512, 512, false};
+				memset(byte(buf[j].gpa), (int)(n + j + i * n), 512);
+			}
+			buf[n + 1] = (struct driver_buf){driver_alloc(&drv[0], 1), 1, true};
+			assert_true(driver_add(&drv[0], buf, n + 2) >= 0);
+		}
+		driver_kick(&drv[0], &blk.dev);
+		await(0);
+		await(0);
+		for (unsigned i = 0; i < 2 * n; i++)
+			assert_sectors(i / n * 100 + i % n, 1, (int)(n + 1 + i));
+		assert_int_equal(blk.tables_used, n <= BLK_IOV_FEW ? 0 : 2);
+	}
+}
+
 static void all_queues_are_served(void **state)
 {
 	struct blk_conf c = conf();
@@ -560,6 +586,7 @@ int main(void)
 		T(read_longer_than_a_turn_takes_the_engine),
 		T(batch_is_one_submission),
 		T(memory_is_used_as_far_as_it_was_needed),
+		T(only_many_buffers_take_a_table),
 		T(all_queues_are_served),
 		T(more_than_can_be_in_flight_waits),
 		T(queues_share_the_slots),
