@@ -52,8 +52,8 @@ static uint8_t blk_ask(struct vdev *v, uint32_t type, uint64_t sector, uint32_t 
 	const struct buf b[] = {
 		{blk_head,                16,  false                           },
 		{(const void *)blk_state, 1,   true                            },
-		{page,                    len, type == BLK_IN || type == BLK_ID}
-        };
+		{page,                    len, type == BLK_IN || type == BLK_ID},
+	};
 	const struct buf c[] = {b[0], b[2], b[1]};
 
 	blk_head->type = type;
@@ -258,8 +258,8 @@ static void vsock_send(struct vdev *v, uint32_t data)
 {
 	const struct buf b[] = {
 		{vs,   sizeof(*vs), false},
-                {page, data,        false}
-        };
+		{page, data,        false},
+	};
 
 	vq_request(&v->q[1], b, data ? 2 : 1);
 }

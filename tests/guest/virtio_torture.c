@@ -33,9 +33,9 @@ static volatile bool stop;
 static volatile unsigned hold, held, released; /* CPU 1 holds CPU 0, by numbers */
 static volatile unsigned torn, came[3];
 
-static uint8_t *arena; /* DEPTH slots */
-static uint8_t
-	*spare; /* a disk request's header, which is zeroes, and states; and as long as a slot */
+/* DEPTH slots; what a disk's requests need beside them: a header of zeroes, a byte of state each.
+ */
+static uint8_t *arena, *spare;
 
 static void need(bool holds, const char *what, const char *why)
 {
@@ -123,17 +123,9 @@ static bool canaries_hold(unsigned first, unsigned n)
 /* A request of the device's kind, with the memory of slot s as its buffer. */
 static void load_slot(struct vq *q, unsigned s)
 {
-	static struct {
-		uint32_t type, reserved;
-		uint64_t sector;
-	} blk_head;
-	static uint8_t blk_state[DEPTH];
-	const uint8_t *at = arena + s * SLOT;
-	const struct buf blk[] = {
-		{&blk_head,     16,   false},
-                {at,            PAGE, true },
-                {&blk_state[s], 1,    true }
-        };
+	uint8_t *at = arena + s * SLOT;
+	const struct buf head = {spare, 16, false}, data = {at, SLOT, true};
+	const struct buf state = {spare + 64 + s, 1, true}, blk[] = {head, data, state};
 	const struct buf in = {at, 64 << 10, true}, out = {at, 64, false};
 
 	if (victim->id == ID_BLK)
@@ -389,7 +381,7 @@ void main(void)
 	arena = (uint8_t *)ARENA;
 	if (ARENA + (DEPTH + 2) * SLOT > ram_end())
 		fail("too little memory");
-	spare = (uint8_t *)ARENA + DEPTH * SLOT;
+	spare = arena + DEPTH * SLOT; /* and as long: CPU 1 has any of it written */
 	memset(spare, 0, PAGE);
 	victims_find();
 	ap_start();

@@ -134,8 +134,8 @@ static void blk_submit(struct vq *q, unsigned s, uint32_t type, unsigned block)
 	const struct buf b[] = {
 		{&heads[s],          sizeof(*heads), false         },
 		{blocks + s * BLOCK, BLOCK,          type == BLK_IN},
-		{&states[s],         1,              true          }
-        };
+		{&states[s],         1,              true          },
+	};
 	struct desc *t = &tables[4 * s];
 
 	heads[s] = (struct blk_head){type, 0, block * (uint64_t)(BLOCK / SECTOR)};
@@ -191,8 +191,8 @@ static void blk_simple(struct vq *q, uint32_t type, uint8_t *data, uint32_t size
 {
 	const struct buf b[] = {
 		{&heads[0], sizeof(*heads), false},
-                {data,      size,           read }
-        };
+		{data,      size,           read },
+	};
 	struct buf c[3] = {b[0]};
 	unsigned n = 1;
 	uint16_t old = q->avail->idx;
@@ -364,8 +364,8 @@ static void vsock_send(struct vdev *v, uint16_t op, const void *data, uint32_t l
 	static struct vsock_head h;
 	const struct buf b[] = {
 		{&h,   sizeof(h), false},
-                {data, len,       false}
-        };
+		{data, len,       false},
+	};
 
 	h = (struct vsock_head){
 		*mmio32(v->config), VSOCK_HOST, 1234, option("echo", 0), len, 1, op, 0, 65536,

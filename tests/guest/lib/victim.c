@@ -63,8 +63,8 @@ void victim_put(struct vdev *v, unsigned head)
 	const struct buf blk[] = {
 		{stuff->blk_head,   sizeof(stuff->blk_head), false},
 		{stuff->blk_data,   BLK_ID_LEN,              true },
-		{stuff->blk_status, 1,                       true }
-        };
+		{stuff->blk_status, 1,                       true },
+	};
 	const struct buf net = {stuff->net, sizeof(stuff->net), false};
 	const struct buf vsock = {&stuff->vsock, sizeof(stuff->vsock), false};
 	const struct buf rng = {stuff->entropy, sizeof(stuff->entropy), true};
