@@ -1,5 +1,6 @@
 /* queue_test.c - settings and chains of a split virtqueue, from honest drivers and lying ones. */
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -606,9 +607,13 @@ static void a_descriptor_is_read_once(void **state)
 	racing = true;
 	assert_int_equal(pthread_create(&thread, NULL, rewrite, driver_at(&drv, drv.desc + 8, 4)),
 			 0);
-	for (unsigned i = 0; i < 500000; i++) {
-		if (queue_pop(&q, &chain) != 1)
+	/* On a machine with other work the two threads may take long to meet. */
+	for (unsigned i = 0; i < 500000 || good == 0; i++) {
+		if (queue_pop(&q, &chain) != 1) {
+			if (i >= 500000)
+				sched_yield();
 			continue;
+		}
 		good++;
 		assert_int_equal(chain.iov[0].iov_len, 16);
 		assert_int_equal(chain.read_bytes, 16);
@@ -616,7 +621,6 @@ static void a_descriptor_is_read_once(void **state)
 	}
 	racing = false;
 	pthread_join(thread, NULL);
-	assert_int_not_equal(good, 0);
 }
 
 static void a_chain_is_a_copy(void **state)
