@@ -55,10 +55,7 @@ bool virtio_live(const struct virtio_dev *d)
 
 /* --- reset --- */
 
-/*
- * The registers go back. `again` is only written in the loop's thread, which reads it without the
- * lock: elsewhere it is false already, since the device was never served.
- */
+/* The registers go back. `again` is the loop's alone, and false since the turn that stopped it. */
 static void reset_finish(struct virtio_dev *d) REQUIRES(d->lock)
 {
 	bool awaited = d->stopping;
@@ -68,8 +65,6 @@ static void reset_finish(struct virtio_dev *d) REQUIRES(d->lock)
 	d->acked = 0;
 	d->status = 0;
 	d->started = d->fresh = d->stopping = d->stop_asked = d->broken = d->config_news = false;
-	if (d->again)
-		d->again = false;
 	d->deadline = NEVER;
 	if (d->irq.reset)
 		d->irq.reset(d->irq.ctx);
