@@ -140,18 +140,21 @@ static void net_start(struct virtio_dev *d) REQUIRES(d->lock)
 	n->ctrl = 0;
 	if (virtio_has(d, VIRTIO_NET_F_CTRL_VQ))
 		n->ctrl = 2 * (virtio_has(d, VIRTIO_NET_F_MQ) ? n->tap.pairs : 1);
-	for (unsigned i = 0; i < n->tap.pairs; i++) {
+	for (unsigned i = 0; i < n->tap.pairs && n->rx; i++) {
 		n->rx[i].want = net_rx_want(n);
 		n->rx[i].more = true; /* what came before was told to nobody */
 	}
 	net_tune(d);
+	if (n->vhosts)
+		net_vhost_start(d);
 }
 
 static bool net_stop(struct virtio_dev *d) REQUIRES(d->lock)
 {
 	struct net *n = net_of(d);
 
-	for (unsigned i = 0; i < n->tap.pairs; i++)
+	net_vhost_stop(d);
+	for (unsigned i = 0; i < n->tap.pairs && n->rx; i++)
 		net_rx_clear(&n->rx[i]);
 	n->pairs = 1;
 	n->offloads = 0;
@@ -222,7 +225,9 @@ static void net_notify(struct virtio_dev *d) REQUIRES(d->lock)
 
 	if (n->ctrl)
 		net_control(d);
-	for (unsigned i = 0; i < n->pairs; i++) {
+	if (n->vhosts)
+		net_vhost_kick(d);
+	for (unsigned i = 0; i < n->pairs && n->rx; i++) {
 		net_tx_run(d, i);
 		net_rx_run(d, i);
 	}
@@ -293,8 +298,11 @@ static int net_conf_good(const struct net_conf *c)
 	static const uint8_t none[6];
 	const char *name = c->tap ? c->tap : "by descriptor";
 
-	if (c->vhost)
-		return log_fail(ENOTSUP, "network %s: vhost is not supported; leave it away", name);
+	if (c->vhost && (c->rx_bytes.size || c->rx_ops.size || c->tx_bytes.size || c->tx_ops.size))
+		return log_fail(EINVAL,
+				"network %s: the kernel's vhost-net knows no limits; leave them or "
+				"vhost away",
+				name);
 	if (c->mtu && c->mtu < NET_MTU_MIN)
 		return log_fail(EINVAL, "network %s: an MTU of %u; it has to be %u at least", name,
 				c->mtu, NET_MTU_MIN);
@@ -365,7 +373,7 @@ int net_init(struct net *n, const struct net_conf *c, const struct virtio_host *
 	virtio_init(&n->dev, &net_ops, host, ram, net_features(n, c),
 		    2 * n->tap.pairs + (n->tap.pairs > 1), NET_QUEUE_SIZE);
 	net_configure(n, c);
-	err = net_rx_init(n, watcher);
+	err = c->vhost ? net_vhost_init(n, ram, watcher) : net_rx_init(n, watcher);
 	if (err)
 		net_close(n);
 	return err;
@@ -376,6 +384,8 @@ void net_close(struct net *n)
 	if (n->rx)
 		munmap(n->rx, n->tap.pairs * sizeof(*n->rx));
 	n->rx = NULL;
+	for (; n->vhosts; n->vhosts--)
+		vhost_close(&n->vhost[n->vhosts - 1].vhost);
 	tap_close(&n->tap);
 }
 

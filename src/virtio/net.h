@@ -6,6 +6,7 @@
 #include "../watch.h"
 #include "limiter.h"
 #include "tap.h"
+#include "vhost.h"
 #include "virtio.h"
 
 #define NET_PAIRS_MAX  TAP_PAIRS_MAX
@@ -62,12 +63,22 @@ struct net_counters {
 	uint64_t starved; /* rx: times that a packet may have waited for buffers */
 };
 
-struct net_rx; /* a receive queue: see net_io.c */
+struct net_rx; /* a receive queue: see net_io.h */
+
+/* A pair that the kernel serves. */
+struct net_vhost {
+	struct net *net;
+	unsigned pair;
+	struct vhost vhost;
+	struct watch rx_call, tx_call, error;
+};
 
 struct net {
 	struct virtio_dev dev;
 	struct tap tap;
-	struct net_rx *rx; /* one a pair */
+	unsigned vhosts; /* pairs that the kernel serves: all or none */
+	struct net_vhost vhost[NET_PAIRS_MAX];
+	struct net_rx *rx; /* one a pair, but with vhost */
 	unsigned pairs;    /* that the driver uses */
 	unsigned ctrl;     /* the control queue; 0: it has none */
 	uint16_t mtu;

@@ -1,6 +1,6 @@
 /*
  * net_io.h - how the network device moves packets: net_rx.c towards the guest, net_tx.c away from
- * it. Loop's thread.
+ * it, or net_vhost.c, which has the kernel do it. Loop's thread.
  */
 #pragma once
 #include "net.h"
@@ -64,6 +64,13 @@ void net_rx_clear(struct net_rx *rx);
 /* Receives while there are packets, buffers and leave of the limiter. */
 void net_rx_run(struct virtio_dev *d, unsigned pair) REQUIRES(d->lock);
 void net_tx_run(struct virtio_dev *d, unsigned pair) REQUIRES(d->lock);
+
+/* One /dev/vhost-net a pair. 0 or -errno, logged; what is open then is net_close()'s. */
+int net_vhost_init(struct net *n, const struct ram *ram, const struct watcher *watcher);
+void net_vhost_start(struct virtio_dev *d) REQUIRES(d->lock);
+void net_vhost_stop(struct virtio_dev *d) REQUIRES(d->lock);
+/* Passes a notification on. */
+void net_vhost_kick(struct virtio_dev *d) REQUIRES(d->lock);
 
 static inline struct net *net_of(struct virtio_dev *d)
 {

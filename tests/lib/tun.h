@@ -30,6 +30,9 @@ static struct tun {
 	int read_err, write_err;
 	void (*on_write)(void); /* while the kernel has the packet in its hands */
 	void (*on_read)(void);
+	/* Another device that a test stands in for; NULL: the kernel's. */
+	int (*open_other)(const char *path);
+	int (*ioctl_other)(int fd, unsigned long request, void *arg);
 
 	/* What it was told. */
 	unsigned queues;
@@ -94,6 +97,8 @@ int open(const char *path, int flags, ...)
 	va_start(ap, flags);
 	mode = va_arg(ap, mode_t);
 	va_end(ap);
+	if (strcmp(path, "/dev/net/tun") != 0 && tun.open_other)
+		return tun.open_other(path);
 	if (strcmp(path, "/dev/net/tun") != 0)
 		return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
 	return tun.open_err ? tun_fail(tun.open_err) : tun_pair();
@@ -161,6 +166,8 @@ int ioctl(int fd, unsigned long request, ...)
 	va_start(ap, request);
 	arg = va_arg(ap, void *);
 	va_end(ap);
+	if (i < 0 && tun.ioctl_other)
+		return tun.ioctl_other(fd, request, arg);
 	if (i < 0)
 		return (int)syscall(SYS_ioctl, fd, request, arg);
 	switch (request) {

@@ -28,7 +28,7 @@ static struct driver_host h;
 static struct driver v[VIRTIO_QUEUES];
 static struct net n;
 static struct net_conf conf;
-static struct watch *watched[NET_PAIRS_MAX];
+static struct watch *watched[3 * NET_PAIRS_MAX]; /* vhost has three a pair */
 static unsigned watches;
 static int watch_err;
 static uint8_t packet[PACKET], got[PACKET]; /* sent and received, with the header */

@@ -112,9 +112,6 @@ static void what_makes_no_sense_is_refused(void **state)
 	conf.mac[0] = 0;
 	assert_fails(init(), EINVAL, "first byte is even");
 	conf.has_mac = false;
-	conf.vhost = true;
-	assert_fails(init(), ENOTSUP, "vhost");
-	conf.vhost = false;
 	conf.pairs = 9;
 	assert_fails(init(), EINVAL, "9 pairs");
 	assert_int_equal(tun.queues, 0);
