@@ -96,9 +96,11 @@ int net_vhost_init(struct net *n, const struct ram *ram, const struct watcher *w
 void net_vhost_start(struct virtio_dev *d)
 {
 	struct net *n = net_of(d);
+	/* Without MQ the queues that follow the first pair are others [5.1.2]. */
+	unsigned pairs = virtio_has(d, VIRTIO_NET_F_MQ) ? n->vhosts : 1;
 	int err = 0;
 
-	for (unsigned i = 0; i < n->vhosts && !err; i++)
+	for (unsigned i = 0; i < pairs && !err; i++)
 		err = vhost_start(&n->vhost[i].vhost, d->acked & VHOST_FEATURES,
 				  &d->queue[NET_RX_QUEUE(i)], &d->queue[NET_TX_QUEUE(i)],
 				  n->tap.fd[i]);

@@ -268,7 +268,7 @@ static void rings_that_the_kernel_refuses_break_the_device(void **state)
 static void each_pair_has_a_vhost_of_its_own(void **state)
 {
 	conf.pairs = 3;
-	vhost_up(0);
+	vhost_up(VIRTIO_NET_F_MQ);
 	assert_int_equal(vh.nodes, 3);
 	for (unsigned i = 0; i < 3; i++) {
 		assert_int_equal(vh.node[i].backend[0], tun.queue[i].fd);
@@ -339,6 +339,16 @@ static void control_commands_are_ours(void **state)
 	assert_true(tun.queue[1].on);
 }
 
+/* The queue that would be the second pair's is the control queue [virtio 1.2, 5.1.2]. */
+static void without_mq_the_kernel_has_the_first_pair_alone(void **state)
+{
+	conf.pairs = 2;
+	vhost_up(VIRTIO_NET_F_CTRL_VQ);
+	assert_int_equal(vh.node[0].backend[0], tun.queue[0].fd);
+	assert_int_equal(vh.node[1].backend[0], -1);
+	assert_int_equal(vh.node[1].backend[1], -1);
+}
+
 #define V(f) cmocka_unit_test_setup_teardown(f, vhost_setup, teardown)
 
 int main(void)
@@ -356,6 +366,7 @@ int main(void)
 		V(each_pair_has_a_vhost_of_its_own),
 		V(what_cannot_be_had_is_said),
 		V(control_commands_are_ours),
+		V(without_mq_the_kernel_has_the_first_pair_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
