@@ -92,7 +92,7 @@ static void tx_data(struct vsock *v, struct vsock_conn *c, const struct chain *c
 		    const struct vsock_hdr *h) REQUIRES(v->dev.lock)
 {
 	bool good = c->state == VSOCK_OPEN && !(c->guest_shut & VIRTIO_VSOCK_SHUTDOWN_F_SEND) &&
-		    h->len <= VSOCK_PAYLOAD_MAX && h->len <= chain->read_bytes - VSOCK_HDR_LEN;
+		    h->len <= chain->read_bytes - VSOCK_HDR_LEN;
 
 	if (good) {
 		if (h->len)
@@ -134,8 +134,7 @@ static void tx_conn(struct vsock *v, struct vsock_conn *c, const struct chain *c
 	case VIRTIO_VSOCK_OP_CREDIT_REQUEST: c->wants |= BIT(VIRTIO_VSOCK_OP_CREDIT_UPDATE); break;
 	default: v->dev.errors++; break; /* none, or a second request */
 	}
-	if (c->state == VSOCK_OPEN)
-		vsock_settle(v, c);
+	vsock_settle(v, c);
 	vsock_poke(v, c);
 }
 
@@ -399,7 +398,6 @@ static bool vsock_stop(struct virtio_dev *d) UNCHECKED
 
 	vsock_close(v);
 	v->rsts = 0;
-	v->tx_held = false;
 	return true;
 }
 

@@ -61,7 +61,6 @@ struct vsock_conn {
 	uint8_t told_shut;  /* host_shut, as the guest knows it */
 	uint8_t cut;        /* guest_shut, as the host's socket knows it */
 	bool readable;      /* the host's socket may have bytes, or an end */
-	bool writable;      /* ... and may take some */
 	bool bulk;          /* the last read filled all that it was given: more is likely */
 	bool credit_asked;  /* since there was none */
 	uint8_t line_len;

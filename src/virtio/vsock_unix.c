@@ -2,7 +2,8 @@
  * vsock_unix.c - the host's end of a vsock.
  * All sockets are non-blocking and watched edge-triggered from the first on: what the last event
  * said is remembered until a call says otherwise. Bytes go straight between sockets and guest
- * memory; what a socket does not take of a packet is held, and the guest's credit counts it.
+ * memory; what a socket does not take of a packet is held, and the guest's credit counts it. Calls
+ * that never wait are never interrupted, so there is no EINTR.
  * Device lock held by the caller of everything but watches, which take it.
  */
 #include "vsock_unix.h"
@@ -186,6 +187,8 @@ void vsock_settle(struct vsock *v, struct vsock_conn *c)
 				(c->told_shut & VIRTIO_VSOCK_SHUTDOWN_F_SEND);
 	unsigned cut = c->guest_shut & VIRTIO_VSOCK_SHUTDOWN_F_RECEIVE;
 
+	if (c->state != VSOCK_OPEN)
+		return;
 	/* Neither end receives: what the host might send is of no use, and its end is not seen. */
 	if (cut & c->host_shut)
 		c->host_shut = VSOCK_SHUTDOWN_BOTH;
@@ -220,20 +223,20 @@ static void probe(struct vsock *v, struct vsock_conn *c) REQUIRES(v->dev.lock)
 		deaf(v, c);
 }
 
-/* Bytes that the host's socket took, and whether it may take more; none if nobody is there. */
-static uint32_t send_some(struct vsock *v, struct vsock_conn *c, struct iovec *iov, unsigned n,
-			  uint32_t len) REQUIRES(v->dev.lock)
+/* Bytes that the host's socket took; none if it is full or nobody is there. May end `c`. */
+static uint32_t send_some(struct vsock *v, struct vsock_conn *c, struct iovec *iov, unsigned n)
+	REQUIRES(v->dev.lock)
 {
 	struct msghdr m = {.msg_iov = iov, .msg_iovlen = n};
 	ssize_t took = sendmsg(c->watch.fd, &m, SEND_FLAGS);
 
-	if (took < 0 && errno != EAGAIN) {
+	if (took >= 0)
+		return (uint32_t)took;
+	if (errno == EPIPE || errno == ECONNRESET)
 		deaf(v, c);
-		return 0;
-	}
-	took = MAX(took, 0);
-	c->writable = took == len; /* a stream's socket takes less only when it is full */
-	return (uint32_t)took;
+	else if (errno != EAGAIN) /* such as ENOBUFS: the stream would have a hole */
+		vsock_kill(v, c);
+	return 0;
 }
 
 void vsock_send(struct vsock *v, struct vsock_conn *c, const struct chain *chain, uint32_t len)
@@ -246,9 +249,11 @@ void vsock_send(struct vsock *v, struct vsock_conn *c, const struct chain *chain
 		vsock_kill(v, c);
 		return;
 	}
-	if (c->writable && !c->held && !(c->host_shut & VIRTIO_VSOCK_SHUTDOWN_F_RECEIVE)) {
+	if (!c->held && !(c->host_shut & VIRTIO_VSOCK_SHUTDOWN_F_RECEIVE)) {
 		n = chain_slice(chain, false, VSOCK_HDR_LEN, len, iov, ARRAY_SIZE(iov));
-		done = send_some(v, c, iov, n, len);
+		done = send_some(v, c, iov, n);
+		if (c->state != VSOCK_OPEN)
+			return;
 	}
 	if (c->host_shut & VIRTIO_VSOCK_SHUTDOWN_F_RECEIVE)
 		done = len;
@@ -259,16 +264,16 @@ void vsock_send(struct vsock *v, struct vsock_conn *c, const struct chain *chain
 		c->wants |= BIT(VIRTIO_VSOCK_OP_CREDIT_UPDATE);
 }
 
-/* What is held, as far as the socket takes it. */
+/* What is held, as far as the socket takes it: less than all only when it is full again. */
 static void drain(struct vsock *v, struct vsock_conn *c) REQUIRES(v->dev.lock)
 {
 	struct iovec iov[2];
 	unsigned n;
 
-	if (!c->writable || !c->held)
+	if (!c->held)
 		return;
 	n = vsock_held(v->pool, c, iov);
-	vsock_unhold(v->pool, c, send_some(v, c, iov, n, c->held));
+	vsock_unhold(v->pool, c, send_some(v, c, iov, n));
 	if (vsock_owes_credit(c))
 		c->wants |= BIT(VIRTIO_VSOCK_OP_CREDIT_UPDATE);
 }
@@ -379,7 +384,6 @@ static void hello(struct vsock *v, struct vsock_conn *c) REQUIRES(v->dev.lock)
 	vsock_conn_bind(v->pool, c, vsock_port(v->pool, port), port);
 	c->state = VSOCK_ASKED;
 	c->wants = BIT(VIRTIO_VSOCK_OP_REQUEST);
-	c->readable = true; /* there may be bytes behind the command */
 	set_deadline(v, c);
 }
 
@@ -387,14 +391,14 @@ static void conn_event(struct vsock *v, struct vsock_conn *c, uint32_t events) R
 {
 	const unsigned over = c->host_shut & VIRTIO_VSOCK_SHUTDOWN_F_SEND;
 
-	if (events & WATCH_OUT)
-		c->writable = true;
+	/* Also behind a command: more bytes, or the end, come without another event. */
 	if (events & (WATCH_IN | WATCH_ERR | WATCH_HUP))
 		c->readable = !over;
 	if (c->state == VSOCK_HELLO)
 		hello(v, c);
 	if (c->state == VSOCK_OPEN) {
-		drain(v, c);
+		if (events & WATCH_OUT)
+			drain(v, c);
 		/* Nobody reads any more who would find the end. */
 		if ((events & WATCH_HUP) &&
 		    (over || (c->guest_shut & VIRTIO_VSOCK_SHUTDOWN_F_RECEIVE)))
@@ -418,11 +422,10 @@ static void conn_ready(struct watch *w, uint32_t events)
 	virtio_unlock(&v->dev);
 }
 
-/* From now on `c` has the socket. Its first event says that it is writable, and what it is else. */
+/* From now on `c` has the socket, whose first event comes by itself. */
 static bool conn_watch(struct vsock *v, struct vsock_conn *c, int fd) REQUIRES(v->dev.lock)
 {
 	c->watch = (struct watch){.fd = fd, .ready = conn_ready, .owner = v};
-	c->writable = true;
 	if (v->watcher->add(v->watcher->ctx, &c->watch) == 0)
 		return true;
 	c->watch.fd = -1;
@@ -436,8 +439,8 @@ static void accept_one(struct vsock *v) REQUIRES(v->dev.lock)
 	struct vsock_conn *c;
 
 	if (fd < 0) {
-		v->knock = errno == EINTR || errno == ECONNABORTED;
-		if (v->knock || errno == EAGAIN)
+		v->knock = false;
+		if (errno == EAGAIN)
 			return;
 		/* No descriptor, or no memory for one. */
 		v->starved++;

@@ -35,7 +35,9 @@ void vsock_send(struct vsock *v, struct vsock_conn *c, const struct chain *chain
 size_t vsock_recv(struct vsock *v, struct vsock_conn *c, const struct iovec *iov, unsigned n,
 		  size_t size) REQUIRES(v->dev.lock);
 
-/* What either side shut is told to the other; the connection ends when nothing can come any more.
+/*
+ * What either side of an open connection shut is told to the other; it ends when nothing can come
+ * any more.
  */
 void vsock_settle(struct vsock *v, struct vsock_conn *c) REQUIRES(v->dev.lock);
 /* Into the list of those to look at, if it has something to say. */

@@ -214,6 +214,7 @@ int host_listen(struct guest *g, uint32_t port)
 	int fd;
 
 	snprintf(path, sizeof(path), "%s_%u", g->path, port);
+	unlink(path); /* of an earlier one */
 	fd = unix_socket(path, &a);
 	need(fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0 &&
 	     listen(fd, SOMAXCONN) == 0);

@@ -76,6 +76,12 @@ static void any_packet_updates_credit(void **state)
 	guest_send(&g, GPORT, PORT, big, 61440);
 	swallow(fd);
 	hears_nothing();
+	takes_all_back();
+	host_say(fd, "y");
+	guest_say(&g, CREDIT_REQUEST, GPORT, PORT, 0);
+	guest_give(&g, 4, 100);
+	hears_data(PORT, GPORT, "y"); /* that was the answer */
+	hears_nothing();
 	close(fd);
 }
 
@@ -410,15 +416,24 @@ static void bytes_held_at_a_half_close_still_arrive(void **state)
 static void host_that_never_reads_is_left_after_two_seconds(void **state)
 {
 	int fd = dialed();
+	uint64_t until;
 
 	fill(4096);
 	guest_say(&g, SHUTDOWN, GPORT, PORT, NO_RECEIVE | NO_SEND);
 	while (guest_hear(&g, &p))
 		assert_int_equal(p.h.op, CREDIT_UPDATE);
+	takes_all_back();
+	until = conn()->deadline;
+	guest_say(&g, SHUTDOWN, GPORT, PORT, NO_RECEIVE | NO_SEND); /* that gains no time */
+	assert_true(conn()->deadline == until);
+	guest_later(&g, SECOND);
+	assert_int_equal(conn()->state, VSOCK_OPEN);
 	guest_later(&g, 2 * SECOND);
+	assert_int_equal(conn()->state, VSOCK_DEAD);
+	assert_int_equal(g.v.pool->warms, 1); /* what it held is gone */
+	guest_give(&g, 4, 100);
 	hears(RST, PORT, GPORT);
 	is_gone();
-	assert_int_equal(g.v.pool->warms, 1);
 	close(fd);
 }
 

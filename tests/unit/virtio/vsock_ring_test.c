@@ -196,6 +196,9 @@ static void storm_of_resets_holds_the_tx_queue_until_buffers_come(void **state)
 	assert_int_equal(taken, 256);
 	assert_true(g.v.tx_held);
 	guest_give(&g, 200, 0);
+	while (driver_used(tx, &done)) /* as many more, in the same go */
+		taken++;
+	assert_int_equal(taken, 456);
 	g.stingy = false;
 	while (guest_hear(&g, &p)) {
 		assert_int_equal(p.h.op, RST);
@@ -207,6 +210,24 @@ static void storm_of_resets_holds_the_tx_queue_until_buffers_come(void **state)
 	assert_int_equal(taken, 512);
 	assert_false(g.v.tx_held);
 	assert_int_equal(g.v.rsts, 0);
+}
+
+static void tx_queue_that_was_full_is_listened_to_again(void **state)
+{
+	struct driver *tx = &g.q[VSOCK_TX];
+	struct vsock_hdr h = odd(RST);
+
+	memcpy(driver_at(tx, g.tx_hdr, sizeof(h)), &h, sizeof(h));
+	for (unsigned i = 0; i < 256; i++)
+		driver_add(tx, &(struct driver_buf){g.tx_hdr, 44, false}, 1);
+	driver_publish(tx);
+	virtio_service(&g.v.dev);
+	assert_true(g.v.dev.again);
+	guest_turn(&g);
+	for (struct driver_done done; driver_used(tx, &done);)
+		;
+	driver_add(tx, &(struct driver_buf){g.tx_hdr, 44, false}, 1);
+	assert_true(driver_publish(tx)); /* it wants to be told */
 }
 
 static void connections_take_turns(void **state)
@@ -314,6 +335,7 @@ int main(void)
 		T(rx_buffers_come_back_in_the_order_they_came),
 		T(notifications_are_asked_for_when_buffers_run_out),
 		T(storm_of_resets_holds_the_tx_queue_until_buffers_come),
+		T(tx_queue_that_was_full_is_listened_to_again),
 		T(connections_take_turns),
 		T(turn_is_bounded_by_the_queue),
 		T(one_interrupt_a_queue_and_turn),

@@ -3,6 +3,8 @@
  * in both directions at once, with little credit and odd buffers; and what it costs in system
  * calls.
  */
+#include <errno.h>
+#include <stdio.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -14,17 +16,25 @@
 /* --- system calls, counted --- */
 
 static unsigned reads, sends;
+static int pieces;     /* of the last read that gave something... */
+static int tried;      /* ...and of the last one */
+static int send_error; /* not 0: what is sent fails with it */
 
 ssize_t readv(int fd, const struct iovec *iov, int n)
 {
+	ssize_t got = syscall(SYS_readv, fd, iov, n);
+
 	reads++;
-	return syscall(SYS_readv, fd, iov, n);
+	pieces = got > 0 ? n : pieces;
+	tried = n;
+	return got;
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 {
 	sends++;
-	return syscall(SYS_sendmsg, fd, m, flags);
+	errno = send_error;
+	return send_error ? -1 : syscall(SYS_sendmsg, fd, m, flags);
 }
 
 /* --- a guest's sockets, as far as credit goes --- */
@@ -414,11 +424,18 @@ static void small_message_costs_two_reads_or_one_send(void **state)
 	host_say(fd, "ping");
 	hears_data(PORT, GPORT, "ping");
 	assert_int_equal(reads, 2);
+	assert_int_equal(tried, 1);
 	guest_send(&g, GPORT, PORT, "pong", 4);
 	assert_true(host_hears(fd, "pong"));
 	assert_int_equal(sends, 1);
 	guest_turn(&g);
 	assert_int_equal(reads, 2);
+	for (unsigned i = 0; i < 3; i++) { /* and takes one buffer */
+		assert_int_equal(send(fd, big, i == 1 ? 50000 : 100, MSG_DONTWAIT),
+				 i == 1 ? 50000 : 100);
+		guest_turn(&g);
+		assert_int_equal(pieces, i == 1 ? 16 : 1);
+	}
 	close(fd);
 }
 
@@ -432,7 +449,66 @@ static void host_that_does_not_read_is_not_asked_at_each_packet(void **state)
 	sends = 0;
 	for (unsigned i = 0; i < 8; i++)
 		guest_send(&g, GPORT, PORT, big, 4096);
+	host_say(fd, "an event of another kind");
+	guest_turn(&g);
 	assert_int_equal(sends, 0);
+	close(fd);
+}
+
+static void host_that_receives_no_more_is_not_asked_at_all(void **state)
+{
+	int fd;
+
+	guest_give(&g, 64, 4096);
+	fd = dialed();
+	shutdown(fd, SHUT_RD);
+	sends = 0;
+	for (unsigned i = 0; i < 8; i++)
+		guest_send(&g, GPORT, PORT, big, 4096);
+	assert_int_equal(sends, 1);
+	close(fd);
+}
+
+static void end_that_was_seen_is_not_looked_for_again(void **state)
+{
+	struct vsock_conn *c;
+	int fd;
+
+	guest_give(&g, 64, 4096);
+	fd = dialed();
+	c = conn();
+	shutdown(fd, SHUT_WR);
+	hears_shutdown(PORT, GPORT, NO_SEND);
+	reads = 0;
+	c->watch.ready(&c->watch, WATCH_IN | WATCH_OUT);
+	guest_turn(&g);
+	assert_int_equal(reads, 0);
+	close(fd);
+}
+
+static void hole_in_a_stream_ends_it(void **state)
+{
+	int fd;
+
+	guest_give(&g, 64, 4096);
+	fd = dialed();
+	send_error = ENOBUFS;
+	guest_send(&g, GPORT, PORT, "lost", 4);
+	hears(RST, PORT, GPORT);
+	assert_true(host_ended(fd));
+	assert_int_equal(g.v.pool->fresh_bufs, 0); /* nothing is kept for nobody */
+	close(fd);
+	send_error = 0;
+	fd = dialed();
+	fill(4096);
+	guest_say(&g, SHUTDOWN, GPORT, PORT, NO_RECEIVE | NO_SEND);
+	send_error = ENOBUFS;
+	swallow(fd);
+	while (guest_hear(&g, &p) && p.h.op == CREDIT_UPDATE)
+		;
+	assert_int_equal(p.h.op, RST);
+	send_error = 0;
+	is_gone();
 	close(fd);
 }
 
@@ -450,6 +526,9 @@ int main(void)
 		S(burst_costs_one_read_for_many_packets),
 		S(small_message_costs_two_reads_or_one_send),
 		S(host_that_does_not_read_is_not_asked_at_each_packet),
+		S(host_that_receives_no_more_is_not_asked_at_all),
+		S(end_that_was_seen_is_not_looked_for_again),
+		S(hole_in_a_stream_ends_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

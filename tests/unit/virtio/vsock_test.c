@@ -35,7 +35,10 @@ static void host_connects_to_a_guest_that_listens(void **state)
 	hears_data(OURS, 52, "ping");
 	guest_send(&g, 52, OURS, "pong", 4);
 	assert_true(host_hears(fd, "pong"));
+	guest_later(&g, 3 * SECOND); /* the wait for an answer is over */
 	hears_nothing();
+	guest_send(&g, 52, OURS, "still", 5);
+	assert_true(host_hears(fd, "still"));
 	close(fd);
 }
 
@@ -355,7 +358,10 @@ static void reset_closes_all_connections(void **state)
 	host_say(asked, "CONNECT 52\n");
 	hears(REQUEST, OURS, 52);
 	fill(4096);
+	takes_all_back();
+	g.stingy = false;
 	guest_say(&g, RW, 1, 1, 0);
+	assert_int_equal(g.v.rsts, 1);
 	assert_int_equal(g.v.pool->conns, 3);
 	assert_true(driver_reset(&g.v.dev));
 	assert_int_equal(g.v.pool->conns, 0);

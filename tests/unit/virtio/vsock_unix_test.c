@@ -414,6 +414,36 @@ static void accepting_waits_for_descriptors_without_spinning(void **state)
 	close(b);
 }
 
+static void reset_forgets_that_descriptors_were_short(void **state)
+{
+	int a = host_connect(&g), b = host_connect(&g);
+	struct rlimit old = starve(1);
+
+	guest_turn(&g);
+	assert_true(g.v.accept_at != NEVER);
+	assert_true(driver_reset(&g.v.dev));
+	assert_true(g.v.accept_at == NEVER);
+	assert_false(g.v.knock);
+	setrlimit(RLIMIT_NOFILE, &old);
+	guest_start(&g, GUEST_FEATURES);
+	guest_turn(&g);
+	assert_int_equal(g.v.accepted, 2);
+	close(a);
+	close(b);
+}
+
+static void crowd_is_accepted_in_several_turns(void **state)
+{
+	int fd[200];
+
+	for (unsigned i = 0; i < 200; i++)
+		fd[i] = host_connect(&g);
+	assert_true(guest_turn(&g) >= 4);
+	assert_int_equal(g.v.accepted, 200);
+	for (unsigned i = 0; i < 200; i++)
+		close(fd[i]);
+}
+
 static void accepting_goes_on_when_one_of_ours_is_free(void **state)
 {
 	int a = host_connect(&g), b = host_connect(&g);
@@ -452,6 +482,7 @@ static void connection_that_cannot_be_watched_is_none(void **state)
 	g.watches.refuse = ENOSPC;
 	guest_turn(&g);
 	assert_true(host_ended(fd));
+	assert_int_equal(g.v.pool->conn[1].watch.fd, -1);
 	guest_say(&g, VIRTIO_VSOCK_OP_REQUEST, GPORT, PORT, 0);
 	hears(VIRTIO_VSOCK_OP_RST);
 	assert_int_equal(g.v.pool->conns, 0);
@@ -489,7 +520,9 @@ static void event_of_a_connection_that_was_closed_means_nothing(void **state)
 	close(fd);
 	guest_turn(&g);
 	assert_int_equal(c->state, VSOCK_FREE);
+	c->readable = false;
 	c->watch.ready(&c->watch, WATCH_IN | WATCH_OUT | WATCH_HUP | WATCH_ERR);
+	assert_false(c->readable);
 	fd = host_connect(&g); /* the next in its slot */
 	guest_turn(&g);
 	assert_int_equal(c->state, VSOCK_HELLO);
@@ -599,6 +632,8 @@ int main(void)
 		T(client_that_takes_no_answer_is_reset),
 		T(client_beyond_1023_connections_is_closed),
 		T(accepting_waits_for_descriptors_without_spinning),
+		T(reset_forgets_that_descriptors_were_short),
+		T(crowd_is_accepted_in_several_turns),
 		T(accepting_goes_on_when_one_of_ours_is_free),
 		T(guest_is_refused_without_descriptors),
 		T(connection_that_cannot_be_watched_is_none),
