@@ -61,6 +61,18 @@ static void block_device_that_does_not_tell_is_refused(void **state)
 	assert_fails(make(state, &c), EIO, "does not tell its size");
 }
 
+static void file_that_cannot_be_asked_is_refused(void **state)
+{
+	stranger = true;
+	refused(state, path, EINVAL, "is no file");
+	fstat_err = EIO;
+	refused(state, path, EIO, "fstat");
+	fstat_err = 0;
+	stranger = false;
+	fcntl_err = EINVAL;
+	refused(state, path, EINVAL, "fcntl");
+}
+
 static void descriptor_is_not_inherited_and_waits(void **state)
 {
 	const struct blk_conf c = conf();
@@ -264,6 +276,7 @@ int main(void)
 		T(what_is_no_disk_to_read_is_refused),
 		T(block_device_has_the_size_it_tells),
 		T(block_device_that_does_not_tell_is_refused),
+		T(file_that_cannot_be_asked_is_refused),
 		T(descriptor_is_not_inherited_and_waits),
 		T(empty_file_is_a_disk_of_no_sectors),
 		T(tail_that_is_no_sector_is_hidden),

@@ -53,6 +53,8 @@ static size_t cached_most;     /* unless 0: gives no more than that at a time */
 static unsigned stable_writes; /* with RWF_DSYNC; the worker's alone can be seen */
 static uint64_t block_device;  /* unless 0: files are block devices of that size */
 static bool silent_device;     /* ... that do not tell it */
+static bool stranger;          /* files are of another kind */
+static int fstat_err, fcntl_err;
 
 ssize_t preadv2(int f, const struct iovec *v, int n, off_t off, int flags)
 {
@@ -83,7 +85,22 @@ int fstat(int f, struct stat *st)
 
 	if (block_device)
 		st->st_mode = S_IFBLK;
-	return got;
+	if (stranger)
+		st->st_mode = S_IFSOCK;
+	errno = fstat_err;
+	return fstat_err ? -1 : got;
+}
+
+int fcntl(int f, int cmd, ...)
+{
+	va_list ap;
+	long arg;
+
+	va_start(ap, cmd);
+	arg = va_arg(ap, long);
+	va_end(ap);
+	errno = fcntl_err;
+	return fcntl_err ? -1 : (int)syscall(SYS_fcntl, f, cmd, arg);
 }
 
 int ioctl(int f, unsigned long cmd, ...)
@@ -131,7 +148,8 @@ static inline int setup(void **state)
 	cached_err = 0;
 	cached_most = cached_bytes = 0;
 	block_device = 0;
-	silent_device = blk_made = false;
+	silent_device = stranger = blk_made = false;
+	fstat_err = fcntl_err = 0;
 	other[0] = '\0';
 	fd = image(path, SECTORS * 512);
 	return 0;
