@@ -18,6 +18,7 @@
 #include <linux/filter.h>
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
+#include <linux/vhost.h>
 #include <seccomp.h>
 
 #define MAX_CONDITIONS 3
@@ -26,20 +27,25 @@ static const struct {
 	const char *name;
 	uint64_t value;
 } constant[] = {
-	{"KVM_RUN",             KVM_RUN                    },
-	{"KVM_INTERRUPT",       KVM_INTERRUPT              },
-	{"KVM_SIGNAL_MSI",      KVM_SIGNAL_MSI             },
-	{"KVM_SET_GSI_ROUTING", KVM_SET_GSI_ROUTING        },
-	{"KVM_GET_REGS",        KVM_GET_REGS               },
-	{"KVM_IOEVENTFD",       KVM_IOEVENTFD              },
-	{"TUNSETOFFLOAD",       TUNSETOFFLOAD              },
-	{"TUNSETQUEUE",         TUNSETQUEUE                },
-	{"AF_UNIX",             AF_UNIX                    },
-	{"TCSETS",              TCSETS                     },
-	{"NULL",                0			  },
-	{"PROT_NONE",           PROT_NONE                  },
-	{"PROT_RW",             PROT_READ | PROT_WRITE     },
-	{"MSG_CONSOLE",         MSG_DONTWAIT | MSG_NOSIGNAL},
+	{"KVM_RUN",               KVM_RUN                    },
+	{"KVM_INTERRUPT",         KVM_INTERRUPT              },
+	{"KVM_SIGNAL_MSI",        KVM_SIGNAL_MSI             },
+	{"KVM_SET_GSI_ROUTING",   KVM_SET_GSI_ROUTING        },
+	{"KVM_GET_REGS",          KVM_GET_REGS               },
+	{"KVM_IOEVENTFD",         KVM_IOEVENTFD              },
+	{"TUNSETOFFLOAD",         TUNSETOFFLOAD              },
+	{"TUNSETQUEUE",           TUNSETQUEUE                },
+	{"VHOST_SET_FEATURES",    VHOST_SET_FEATURES         },
+	{"VHOST_SET_VRING_NUM",   VHOST_SET_VRING_NUM        },
+	{"VHOST_SET_VRING_BASE",  VHOST_SET_VRING_BASE       },
+	{"VHOST_SET_VRING_ADDR",  VHOST_SET_VRING_ADDR       },
+	{"VHOST_NET_SET_BACKEND", VHOST_NET_SET_BACKEND      },
+	{"AF_UNIX",               AF_UNIX                    },
+	{"TCSETS",                TCSETS                     },
+	{"NULL",		  0			  },
+	{"PROT_NONE",             PROT_NONE                  },
+	{"PROT_RW",               PROT_READ | PROT_WRITE     },
+	{"MSG_CONSOLE",           MSG_DONTWAIT | MSG_NOSIGNAL},
 };
 
 static const char *file;

@@ -167,6 +167,12 @@ static int set_net_offload(void *conf, const char *opt, const char *val)
 	return 0;
 }
 
+static int set_net_vhost(void *conf, const char *opt, const char *val)
+{
+	((struct net_conf *)conf)->vhost = true;
+	return 0;
+}
+
 static int set_net_rx_bps(void *conf, const char *opt, const char *val)
 {
 	return parse_rate(opt, "rx-bps", val, &((struct net_conf *)conf)->rx_bytes);
@@ -183,6 +189,7 @@ static const struct key net_keys[] = {
 	{"mtu",     true,  set_net_mtu},
 	{"queues",  true,  set_net_queues},
 	{"offload", true,  set_net_offload},
+	{"vhost",   false, set_net_vhost},
 	{"rx-bps",  true,  set_net_rx_bps},
 	{"tx-bps",  true,  set_net_tx_bps},
 	{0},
@@ -351,6 +358,10 @@ int devconf_check(struct devices_conf *c, unsigned cpus)
 	for (unsigned i = 0; i < c->disks; i++)
 		if (!c->disk[i].queues)
 			c->disk[i].queues = MIN(cpus, BLK_QUEUES_MAX);
+	for (unsigned i = 0; i < c->nets; i++)
+		if (c->net[i].vhost && (c->net[i].rx_bytes.size || c->net[i].tx_bytes.size))
+			return log_fail(EINVAL, "--net: vhost moves packets past any limit; give "
+						"vhost or rx-bps and tx-bps");
 	for (unsigned i = 0; i < c->nets; i++)
 		for (unsigned j = 0; j < i; j++)
 			if (c->net[i].tap && c->net[j].tap && !strcmp(c->net[i].tap, c->net[j].tap))

@@ -22,6 +22,7 @@
 
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
+#include <linux/vhost.h>
 
 #include "../../src/sandbox.h"
 
@@ -128,6 +129,12 @@ static const struct row {
 	{"TUNSETOFFLOAD",      DEVS,      SYS_ioctl,        -1, TUNSETOFFLOAD, 0, 0},
 	{"TUNSETQUEUE",        DEVS,      SYS_ioctl,        -1, TUNSETQUEUE, 0, 0},
 	{"TUNSETIFF",          NONE,      SYS_ioctl,        -1, TUNSETIFF, 0, 0},
+	{"VHOST_SET_FEATURES", DEVS,      SYS_ioctl,        -1, VHOST_SET_FEATURES, 0, 0},
+	{"VHOST_SET_VRING_NUM", DEVS,     SYS_ioctl,        -1, VHOST_SET_VRING_NUM, 0, 0},
+	{"VHOST_SET_VRING_BASE", DEVS,    SYS_ioctl,        -1, VHOST_SET_VRING_BASE, 0, 0},
+	{"VHOST_SET_VRING_ADDR", DEVS,    SYS_ioctl,        -1, VHOST_SET_VRING_ADDR, 0, 0},
+	{"VHOST_NET_SET_BACKEND", DEVS,   SYS_ioctl,        -1, VHOST_NET_SET_BACKEND, 0, 0},
+	{"VHOST_SET_MEM_TABLE", NONE,     SYS_ioctl,        -1, VHOST_SET_MEM_TABLE, 0, 0},
 	{"preadv2",            DEVS,      SYS_preadv2,      -1, 0, 0, 0},
 	{"readv",              DEVS,      SYS_readv,        -1, 0, 0, 0},
 	{"writev",             DEVS,      SYS_writev,       -1, 0, 0, 0},

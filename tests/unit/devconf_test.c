@@ -158,6 +158,15 @@ static void mistakes_in_a_network_are_named(void **state)
 	}
 }
 
+static void vhost_and_a_limit_exclude_each_other(void **state)
+{
+	assert_int_equal(devconf_net(&c, word("tap0,vhost")), 0);
+	assert_true(c.net[0].vhost);
+	assert_int_equal(devconf_check(&c, 1), 0);
+	assert_int_equal(devconf_net(&c, word("tap1,vhost,tx-bps=1M")), 0);
+	assert_fails(devconf_check(&c, 1), EINVAL, "past any limit");
+}
+
 static void one_tap_serves_one_network(void **state)
 {
 	assert_int_equal(devconf_net(&c, word("tap0")), 0);
@@ -198,6 +207,7 @@ int main(void)
 		cmocka_unit_test_setup(a_network_is_a_tap_and_keys, fresh),
 		cmocka_unit_test_setup(a_network_may_be_a_passed_descriptor, fresh),
 		cmocka_unit_test_setup(mistakes_in_a_network_are_named, fresh),
+		cmocka_unit_test_setup(vhost_and_a_limit_exclude_each_other, fresh),
 		cmocka_unit_test_setup(one_tap_serves_one_network, fresh),
 		cmocka_unit_test_setup(a_vsock_has_the_first_free_cid, fresh),
 		cmocka_unit_test_setup(a_balloon_has_a_size_and_keys, fresh),
