@@ -325,15 +325,15 @@ static int vmm_run(void)
 	err = create_machine();
 	if (err)
 		return STATUS_HOST;
-	if (make_cmdline() || boot_load(&vmm.opts.boot, &vmm.ram, &entry) ||
-	    open_timeline(vmm.opts.timeline))
+	if (make_cmdline() || boot_load(&vmm.opts.boot, &vmm.ram, &entry))
 		return STATUS_USAGE;
 	timeline_reach(&vmm.timeline, PHASE_KERNEL);
 	init_board();
 	vm_set_entry(&vmm.vm, &entry);
 	err = open_users_face();
-	if (!err && devices_init(&vmm.devices, &vmm.opts.devices, &vmm.vm, &vmm.board, &vmm.ram,
-				 &vmm.loop)) {
+	if (!err && (devices_init(&vmm.devices, &vmm.opts.devices, &vmm.vm, &vmm.board, &vmm.ram,
+				  &vmm.loop) ||
+		     open_timeline(vmm.opts.timeline))) {
 		devices_finish(&vmm.devices);
 		restore_console();
 		return STATUS_USAGE;

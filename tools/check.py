@@ -20,7 +20,7 @@ LAB_GUESTS = [
     "LAPIC timer", "1 CPUs", "2 CPUs", "4 CPUs", "leave by cf9", "leave by cf9hard", "leave by kbd",
     "leave by p92", "leave by s5", "leave by triple", "leave by exit0", "leave by exit42",
     "smallest image", "smallest PVH image", "echo by polling", "echo by interrupt", "holes",
-    "8-byte holes", "code from nowhere",
+    "8-byte holes", "code from nowhere", "virtio at work, pci", "virtio at work, mmio",
 ]
 
 INSTRUMENTED = ["-Dwerror=false", "-Dbuildtype=debugoptimized"]  # gcc warns of other things then
@@ -247,6 +247,7 @@ class Check:
             f"tests/initrd/build {LOGS}/initrd; tools/lab --time 3000 \"MINNOW_FULL=$MINNOW_FULL "
             f"tests/lab/linux build/minnow '$kernel' {LOGS}/initrd\""],
             env={"MINNOW_FULL": "1" if full else ""})
+        self.tap("lab: virtio", ["tests/lab/virtio", "--full" if full else "--quick"])
         subset = "full" if full else "quick"
         self.tap(f"lab: boots {subset}", ["tests/boots/run", "--logs", f"{LOGS}/boots", subset])
 

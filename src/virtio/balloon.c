@@ -348,8 +348,9 @@ static void balloon_notify(struct virtio_dev *d) REQUIRES(d->lock)
 static void balloon_config_write(struct virtio_dev *d, unsigned off, unsigned size, uint32_t val)
 	REQUIRES(d->lock)
 {
-	if (off >= BALLOON_CFG_ACTUAL && off + size <= BALLOON_CFG_LEN)
-		memcpy(d->config + off, &val, size);
+	if (off < BALLOON_CFG_ACTUAL || off > BALLOON_CFG_LEN - size)
+		return;
+	memcpy(d->config + off, &val, size);
 }
 
 static const struct virtio_ops balloon_ops = {

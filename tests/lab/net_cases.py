@@ -46,7 +46,7 @@ class Serving:
         self.g, self.where = g, " ".join(where)
 
     def __enter__(self):
-        self.g.sh(f"setsid python3 /mnt/peer.py serve {self.where} >peer.out 2>&1 & echo $! >peer.pid; "
+        self.g.sh(f"rm -f peer.out; setsid python3 /mnt/peer.py serve {self.where} >peer.out 2>&1 & echo $! >peer.pid; "
                   "until grep -q serving peer.out; do sleep 0.1; done")
 
     def __exit__(self, *_):
