@@ -24,7 +24,7 @@
 /* Flags of SHUTDOWN: what the sender will not do any more [5.10.6.5] */
 #define VIRTIO_VSOCK_SHUTDOWN_F_RECEIVE BIT(0)
 #define VIRTIO_VSOCK_SHUTDOWN_F_SEND    BIT(1)
-#define VSOCK_SHUTDOWN_BOTH             (VIRTIO_VSOCK_SHUTDOWN_F_RECEIVE | VIRTIO_VSOCK_SHUTDOWN_F_SEND)
+#define VSOCK_SHUTDOWN_BOTH             3u /* of them */
 
 #define VIRTIO_VSOCK_EVENT_TRANSPORT_RESET 0u /* [5.10.6.7] */
 
