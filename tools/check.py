@@ -10,7 +10,7 @@ import sys
 import time
 
 LOGS = "build/logs"
-CHIPS = re.compile(r"src/(irq|pc)/[^/]+\.c$")
+CHIPS = re.compile(r"src/((irq|pc)/[^/]+|virtio/(queue|virtio|limiter))\.c$")
 CHIP_LINES = 95  # percent
 
 # An emulating host takes minutes for millions of exits, so the floods and sweeps are left to hosts
