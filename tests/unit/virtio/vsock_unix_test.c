@@ -600,6 +600,7 @@ static void guests_port_is_used_again_after_an_end(void **state)
 		guest_say(&g, VIRTIO_VSOCK_OP_REQUEST, GPORT, PORT, 0);
 		hears(VIRTIO_VSOCK_OP_RESPONSE);
 		fd = accept(listener, NULL, NULL);
+		assert_true(fd >= 0);
 		guest_say(&g, VIRTIO_VSOCK_OP_SHUTDOWN, GPORT, PORT, VSOCK_SHUTDOWN_BOTH);
 		hears(VIRTIO_VSOCK_OP_RST);
 		assert_true(host_ended(fd));
