@@ -44,8 +44,12 @@ static void dev_notify(struct virtio_dev *d)
 {
 }
 
+static bool others; /* threads may hold the lock, so that its state tells nothing */
+
 static bool board_is_free(void)
 {
+	if (others)
+		return true;
 	if (pthread_mutex_trylock(&board.lock.mutex))
 		return false;
 	pthread_mutex_unlock(&board.lock.mutex);
@@ -571,6 +575,7 @@ static void bar_moves_while_it_is_used(void **state)
 	static void *(*const part[])(void *) = {mover, user, user};
 	pthread_t thread[ARRAY_SIZE(part)];
 
+	others = true;
 	for (unsigned i = 0; i < ARRAY_SIZE(part); i++)
 		assert_int_equal(pthread_create(&thread[i], NULL, part[i], NULL), 0);
 	for (unsigned i = 0; i < ROUNDS; i++) {
@@ -582,6 +587,7 @@ static void bar_moves_while_it_is_used(void **state)
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(part); i++)
 		pthread_join(thread[i], NULL);
+	others = false;
 	RUN(&rig, t);
 	assert_true(dev[PCI2].bell == BAR2 + 0x1000);
 }
