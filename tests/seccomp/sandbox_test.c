@@ -143,7 +143,7 @@ static const struct row {
 	{"getrandom",          DEVS,      SYS_getrandom,    P(page), 16, 1, 0},
 	{"accept4",            VSOCK,     SYS_accept4,      -1, 0, 0, 0},
 	{"recvfrom",           VSOCK,     SYS_recvfrom,     -1, P(page), 1, 0},
-	{"recvmsg",            VSOCK,     SYS_recvmsg,      -1, P(page), 0, 0},
+	{"recvmsg",            NONE,      SYS_recvmsg,      -1, P(page), 0, 0},
 	{"sendmsg",            VSOCK,     SYS_sendmsg,      -1, P(page), MSG_DONTWAIT | MSG_NOSIGNAL, 0},
 	{"sendmsg that blocks", NONE,     SYS_sendmsg,      -1, P(page), 0, 0},
 	{"newfstatat",         VSOCK,     SYS_newfstatat,   -1, P(""), P(page), 0},
