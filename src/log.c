@@ -16,10 +16,11 @@
 #define DEL        0x7f
 
 static unsigned guest_lines;
+static _Thread_local char last[LOG_LINE]; /* untouched, and so no memory, until something fails */
 
 /* `tail` is never cut; a control character, from a file's name say, becomes '?'. Keeps errno. */
 __attribute__((format(printf, 1, 0))) static void log_line(const char *fmt, va_list ap,
-							   const char *tail)
+							   const char *tail, char *keep)
 {
 	char line[LOG_LINE] = LOG_PREFIX;
 	size_t end = strlen(tail) + 1, n = strlen(LOG_PREFIX), room = sizeof(line) - end - n;
@@ -28,6 +29,10 @@ __attribute__((format(printf, 1, 0))) static void log_line(const char *fmt, va_l
 	for (got = MIN(got, (int)room); got > 0; got--, n++)
 		if ((unsigned char)line[n] < ' ' || line[n] == DEL)
 			line[n] = '?';
+	if (keep) {
+		memcpy(keep, line + strlen(LOG_PREFIX), n - strlen(LOG_PREFIX));
+		keep[n - strlen(LOG_PREFIX)] = '\0';
+	}
 	memcpy(line + n, tail, end - 1);
 	n += end - 1;
 	line[n++] = '\n';
@@ -42,7 +47,7 @@ void log_err(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	log_line(fmt, ap, "");
+	log_line(fmt, ap, "", last);
 	va_end(ap);
 }
 
@@ -51,9 +56,14 @@ int log_fail(int err, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	log_line(fmt, ap, "");
+	log_line(fmt, ap, "", last);
 	va_end(ap);
 	return -err;
+}
+
+const char *log_last(void)
+{
+	return last;
 }
 
 void log_guest(const char *fmt, ...)
@@ -68,6 +78,7 @@ void log_guest(const char *fmt, ...)
 	if (n >= LOG_GUEST_MAX)
 		return;
 	va_start(ap, fmt);
-	log_line(fmt, ap, n + 1 == LOG_GUEST_MAX ? " (more of this kind is only counted)" : "");
+	log_line(fmt, ap, n + 1 == LOG_GUEST_MAX ? " (more of this kind is only counted)" : "",
+		 NULL);
 	va_end(ap);
 }

@@ -10,6 +10,9 @@ void log_err(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* log_err(), then -err: `return log_fail(EINVAL, "kernel %s: ...", path);` */
 int log_fail(int err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* The last sentence that log_err() or log_fail() wrote in this thread, without prefix; "": none. */
+const char *log_last(void);
+
 /*
  * For what a guest can provoke: as log_err(), but at most LOG_GUEST_MAX lines in the life of the
  * process; the last one says that the rest are only counted.

@@ -54,6 +54,13 @@ static void a_message_is_one_write_with_name_and_newline(void **state)
 	assert_string_equal(next(), "");
 }
 
+static void what_failed_last_can_be_asked_for(void **state)
+{
+	log_fail(ENOENT, "disk %s:\tno such file", "a");
+	assert_string_equal(log_last(), "disk a:?no such file");
+	next();
+}
+
 static void control_characters_cannot_break_the_line(void **state)
 {
 	log_err("kernel %s: missing", "a\nminnow: b\r\x1b[2J\x7f");
@@ -128,6 +135,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_message_is_one_write_with_name_and_newline),
+		T(what_failed_last_can_be_asked_for),
 		T(control_characters_cannot_break_the_line),
 		T(fail_returns_the_negative_error),
 		T(a_long_message_is_cut_at_1_kib_with_newline),
