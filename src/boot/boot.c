@@ -83,7 +83,7 @@ int boot_load(const struct boot_conf *c, const struct ram *ram, struct boot_entr
 {
 	struct load l = {.conf = c, .ram = ram, .rsdp = acpi_rsdp()};
 	uint8_t head[HEAD_BYTES];
-	int err = image_open(&l.kernel, "kernel", c->kernel);
+	int err = image_take(&l.kernel, "kernel", c->kernel, c->kernel_fd);
 
 	if (err)
 		return err;

@@ -10,6 +10,7 @@ enum boot_entry_choice { BOOT_AUTO, BOOT_LINUX64, BOOT_PVH };
 
 struct boot_conf {
 	const char *kernel, *initrd; /* paths; initrd may be NULL. A multiboot image's module */
+	int kernel_fd, initrd_fd;    /* if above 0: open already; the paths then are their names */
 	const char *cmdline;         /* never NULL */
 	unsigned cpus;               /* 1..MAX_CPUS */
 	enum boot_entry_choice entry;

@@ -42,9 +42,15 @@ static uint64_t image_size(const struct image *img)
 
 int image_open(struct image *img, const char *what, const char *path)
 {
+	return image_take(img, what, path, -1);
+}
+
+int image_take(struct image *img, const char *what, const char *path, int fd)
+{
 	*img = (struct image){.fd = -1, .what = what, .path = path};
 	/* O_NONBLOCK: opening a FIFO that nobody writes must not hang; files do not know it. */
-	img->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	img->fd = fd > 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 3)
+			 : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (img->fd < 0) {
 		int err = errno;
 

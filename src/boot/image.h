@@ -16,6 +16,8 @@ struct image {
 
 /* Opens `path` read-only. 0, or -errno with the cause logged (missing, directory, FIFO, empty). */
 int image_open(struct image *img, const char *what, const char *path);
+/* Likewise with `fd`, open already, which stays the caller's; 0 and below: opens `path`. */
+int image_take(struct image *img, const char *what, const char *path, int fd);
 void image_close(struct image *img);
 
 /*

@@ -162,7 +162,7 @@ int load_initrd(struct load *l, uint64_t limit)
 
 	if (!l->conf->initrd)
 		return 0;
-	err = image_open(&img, "initrd", l->conf->initrd);
+	err = image_take(&img, "initrd", l->conf->initrd, l->conf->initrd_fd);
 	if (err)
 		return err;
 	err = initrd_place(l, &img, limit);

@@ -377,7 +377,7 @@ int blk_init(struct blk *b, const struct blk_conf *c, const struct virtio_host *
 	for (unsigned i = 0; i < BLK_FILES_MAX; i++)
 		b->file[i].fd = -1;
 	snprintf(b->id, sizeof(b->id), "%s", c->id);
-	err = blk_file_open(&b->file[0], c->path, c->readonly);
+	err = blk_file_take(&b->file[0], c->path, c->readonly, c->fd);
 	if (!err)
 		err = blk_slots_init(b, c->path);
 	if (err) {

@@ -22,6 +22,7 @@ enum blk_cache {
 
 struct blk_conf {
 	const char *path;
+	int fd; /* if above 0: open already, and `path` is its name */
 	bool readonly;
 	enum blk_cache cache;
 	char id[BLK_ID_LEN + 1]; /* what GET_ID gives; "": from device and inode, as Firecracker */

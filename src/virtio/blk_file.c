@@ -93,11 +93,16 @@ static int file_look(struct blk_file *f, const char *path)
 
 int blk_file_open(struct blk_file *f, const char *path, bool readonly)
 {
+	return blk_file_take(f, path, readonly, -1);
+}
+
+int blk_file_take(struct blk_file *f, const char *path, bool readonly, int fd)
+{
 	/* A FIFO would have it wait for a writer. */
 	int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (readonly ? O_RDONLY : O_RDWR), err;
 
 	*f = (struct blk_file){.nowait = true};
-	f->fd = open(path, flags);
+	f->fd = fd > 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : open(path, flags);
 	if (f->fd < 0)
 		return open_failed(path, readonly, errno);
 	err = file_look(f, path);

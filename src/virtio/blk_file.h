@@ -19,3 +19,5 @@ struct blk_file {
  * Opens `path`; a tail that is no whole sector is left out, with a warning. 0 or -errno, logged.
  */
 int blk_file_open(struct blk_file *f, const char *path, bool readonly);
+/* Likewise with `fd`, open already, which stays the caller's; 0 and below: opens `path`. */
+int blk_file_take(struct blk_file *f, const char *path, bool readonly, int fd);

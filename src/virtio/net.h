@@ -46,7 +46,8 @@ _Static_assert(sizeof(struct net_hdr) == TAP_HDR_LEN, "the header is 12 bytes");
 
 struct net_conf {
 	const char *tap; /* name; NULL: fd is given */
-	int fd;          /* an open tap with vnet header, passed by the caller; -1: none */
+	int fd;          /* an open tap with vnet header: the caller's own, or, beside a name and
+			    above 0, one that is opened already and stays the caller's; -1: none */
 	bool has_mac;
 	uint8_t mac[6]; /* without one: a locally administered one, from the tap's name */
 	uint16_t mtu;   /* 0: not told */

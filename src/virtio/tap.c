@@ -166,6 +166,12 @@ int tap_open(struct tap *t, const char *name, int fd, unsigned pairs)
 	if (pairs == 0 || pairs > TAP_PAIRS_MAX || (!name && pairs > 1))
 		return log_fail(EINVAL, "network %s: %u pairs of queues; it has 1 to %u",
 				name ? name : "by descriptor", pairs, name ? TAP_PAIRS_MAX : 1);
+	if (name && fd > 0) {
+		fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		name = NULL;
+		if (fd < 0)
+			return log_fail(errno, "network: dup: %s", strerror(errno));
+	}
 	err = name ? open_pairs(t, name) : adopt(t, fd);
 	if (!name && !err)
 		t->fd[0] = fd;

@@ -429,18 +429,14 @@ static const struct virtio_ops vsock_ops = {
 int vsock_init(struct vsock *v, const struct vsock_conf *c, const struct virtio_host *host,
 	       const struct ram *ram, const struct watcher *watcher)
 {
-	size_t len = strlen(c->path);
 	uint64_t cid = c->cid;
-	int err;
+	int err = vsock_check_path(c->path);
 
-	if (len == 0 || len > VSOCK_PATH_MAX)
-		return log_fail(len ? ENAMETOOLONG : EINVAL,
-				"vsock %s: a socket's path has 1 to %u bytes, this one %zu; give "
-				"another",
-				c->path, VSOCK_PATH_MAX, len);
+	if (err)
+		return err;
 	*v = (struct vsock){
 		.watcher = watcher, .cid = c->cid, .fd = -1, .listener.fd = -1, .accept_at = NEVER};
-	memcpy(v->path, c->path, len + 1);
+	memcpy(v->path, c->path, strlen(c->path) + 1);
 	virtio_init(&v->dev, &vsock_ops, host, ram, VIRTIO_F_IN_ORDER, VSOCK_QUEUES,
 		    VSOCK_QUEUE_SIZE);
 	memcpy(v->dev.config, &cid, sizeof(cid)); /* guest_cid [5.10.4] */
@@ -449,7 +445,7 @@ int vsock_init(struct vsock *v, const struct vsock_conf *c, const struct virtio_
 	if (!v->pool)
 		return log_fail(errno, "vsock %s: no memory for connections: %s", c->path,
 				strerror(errno));
-	err = vsock_listen(v);
+	err = vsock_listen(v, c->fd);
 	if (err)
 		vsock_pool_unmap(v->pool);
 	return err;

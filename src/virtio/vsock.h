@@ -12,6 +12,7 @@
 
 struct vsock_conf {
 	const char *path;
+	int fd; /* if above 0: vsock_bind() made it, and the file stays when the device goes */
 	uint32_t cid; /* the guest's */
 };
 
@@ -33,6 +34,7 @@ struct vsock {
 	char path[VSOCK_PATH_MAX + 1];
 	uint64_t file_dev, file_ino; /* the socket's file, as it was made */
 	int fd;                      /* listens */
+	bool keep;                   /* the file is not ours to remove */
 	struct watch listener;       /* fd -1 while no driver is there */
 	bool knock;                  /* clients may be waiting to be accepted */
 	uint64_t accept_at;          /* descriptors ran out: tried again then; NEVER */
@@ -49,6 +51,8 @@ struct vsock {
 	uint64_t killed;            /* connections that ended by our RST */
 };
 
+/* A listener at `path`: its descriptor, or -errno, logged; then nothing is left behind. */
+int vsock_bind(const char *path);
 /*
  * Binds the socket and makes the device. 0 or -errno, logged; then nothing is left behind. Before
  * lock-down; must not move.

@@ -9,6 +9,7 @@
 #include "vsock_unix.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -35,44 +36,70 @@ static void listener_ready(struct watch *w, uint32_t events)
 	virtio_unlock(&v->dev);
 }
 
-static int bind_fail(const struct vsock *v, int err)
+static int bind_fail(const char *path, int err)
 {
 	if (err == EADDRINUSE)
 		return log_fail(err,
 				"vsock %s: a file of this name exists already; remove it if no "
 				"other program serves it, or give another path",
-				v->path);
+				path);
 	return log_fail(err,
 			"vsock %s: the socket cannot be made: %s; its folder must exist and be "
 			"writable",
-			v->path, strerror(err));
+			path, strerror(err));
 }
 
-int vsock_listen(struct vsock *v)
+int vsock_check_path(const char *path)
+{
+	size_t len = strlen(path);
+
+	if (len > 0 && len <= VSOCK_PATH_MAX)
+		return 0;
+	return log_fail(len ? ENAMETOOLONG : EINVAL,
+			"vsock %s: a socket's path has 1 to %u bytes, this one %zu; give another",
+			path, VSOCK_PATH_MAX, len);
+}
+
+int vsock_bind(const char *path)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	struct stat st;
-	int err;
+	int fd, err = vsock_check_path(path);
 
-	memcpy(a.sun_path, v->path, sizeof(v->path));
-	v->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (v->fd < 0)
-		return log_fail(errno, "vsock %s: socket: %s", v->path, strerror(errno));
+	if (err)
+		return err;
+	memcpy(a.sun_path, path, strlen(path));
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return log_fail(errno, "vsock %s: socket: %s", path, strerror(errno));
 	/* Makes the file, and refuses any that is there, were it a link to nowhere. */
-	if (bind(v->fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
-		err = bind_fail(v, errno);
-		close(v->fd);
+	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
+		err = bind_fail(path, errno);
+		close(fd);
 		return err;
 	}
-	if (listen(v->fd, SOMAXCONN) < 0 || lstat(v->path, &st) < 0) {
-		err = log_fail(errno, "vsock %s: it cannot be listened on: %s", v->path,
+	if (listen(fd, SOMAXCONN) < 0) {
+		err = log_fail(errno, "vsock %s: it cannot be listened on: %s", path,
 			       strerror(errno));
-		unlink(v->path);
-		close(v->fd);
+		unlink(path);
+		close(fd);
 		return err;
 	}
-	v->file_dev = st.st_dev;
-	v->file_ino = st.st_ino;
+	return fd;
+}
+
+int vsock_listen(struct vsock *v, int fd)
+{
+	struct stat st;
+
+	v->keep = fd > 0;
+	v->fd = v->keep ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : vsock_bind(v->path);
+	if (v->fd < 0)
+		return v->keep ? log_fail(errno, "vsock %s: dup: %s", v->path, strerror(errno))
+			       : v->fd;
+	if (lstat(v->path, &st) == 0) {
+		v->file_dev = st.st_dev;
+		v->file_ino = st.st_ino;
+	}
 	return 0;
 }
 
@@ -81,7 +108,8 @@ void vsock_unlisten(struct vsock *v)
 	struct stat st;
 
 	close(v->fd);
-	if (lstat(v->path, &st) == 0 && st.st_dev == v->file_dev && st.st_ino == v->file_ino)
+	if (!v->keep && lstat(v->path, &st) == 0 && st.st_dev == v->file_dev &&
+	    st.st_ino == v->file_ino)
 		unlink(v->path);
 }
 

@@ -6,9 +6,11 @@
 #include "vsock.h"
 #include "vsock_conn.h"
 
-/* Binds v->path and listens. 0 or -errno, logged. */
-int vsock_listen(struct vsock *v);
-/* Closes the listener and removes its file, if that is the one that vsock_listen() made. */
+/* Is it one that a Unix socket can have? 0 or -errno, logged. */
+int vsock_check_path(const char *path);
+/* Takes `fd` as vsock_conf says, or binds v->path. 0 or -errno, logged. */
+int vsock_listen(struct vsock *v, int fd);
+/* Closes the listener and removes its file, if vsock_listen() made it. */
 void vsock_unlisten(struct vsock *v);
 
 /* The driver is there: clients are accepted; gone: they wait, and all connections are closed. */
