@@ -43,3 +43,12 @@ void log_guest(const char *fmt, ...)
 	quiet_line(fmt, ap);
 	va_end(ap);
 }
+
+void log_at(enum log_level level, const char *file, unsigned line, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	quiet_line(fmt, ap);
+	va_end(ap);
+}

@@ -125,8 +125,68 @@ static void a_guest_gets_16_lines_in_all_and_the_last_says_so(void **state)
 	for (unsigned i = 0; i < 100; i++)
 		log_guest("port %#x", i);
 	assert_string_equal(next(), "");
+	assert_int_equal(log_guest_dropped(), 100);
 	log_err("the operator's own lines go on");
 	assert_string_not_equal(next(), "");
+}
+
+static struct {
+	enum log_level level;
+	char file[64], msg[2048];
+	unsigned line, n;
+} sunk;
+
+static void sink(enum log_level level, const char *file, unsigned line, const char *msg)
+{
+	sunk.level = level;
+	sunk.line = line;
+	sunk.n++;
+	snprintf(sunk.file, sizeof(sunk.file), "%s", file ? file : "");
+	snprintf(sunk.msg, sizeof(sunk.msg), "%s", msg);
+	errno = EBADF;
+}
+
+static void a_sink_gets_the_sentence_instead_of_stderr(void **state)
+{
+	log_sink(sink);
+	errno = EDOM;
+	assert_int_equal(log_fail(EIO, "disk %s: gone", "a\nb"), -EIO);
+	assert_int_equal(errno, EDOM);
+	log_sink(NULL);
+	assert_int_equal(sunk.n, 1);
+	assert_int_equal(sunk.level, LEVEL_ERROR);
+	assert_string_equal(sunk.file, "");
+	assert_string_equal(sunk.msg, "disk a?b: gone");
+	assert_string_equal(log_last(), "disk a?b: gone");
+	assert_string_equal(next(), "");
+	log_err("on stderr again");
+	assert_string_equal(next(), "minnow: on stderr again");
+	assert_int_equal(sunk.n, 1);
+}
+
+static void what_is_told_to_a_sink_has_its_place(void **state)
+{
+	log_info("nobody listens");
+	log_sink(sink);
+	sunk.n = 0;
+	log_info("%d", 5);
+	log_sink(NULL);
+	assert_int_equal(sunk.n, 1);
+	assert_int_equal(sunk.level, LEVEL_INFO);
+	assert_string_equal(sunk.msg, "5");
+	assert_non_null(strstr(sunk.file, "log_test.c"));
+	assert_true(sunk.line > 100);
+	assert_string_equal(next(), "");
+	assert_string_not_equal(log_last(), "5");
+}
+
+static void a_thread_may_have_a_name(void **state)
+{
+	assert_string_equal(log_thread_name(), "main");
+	log_thread("fc_vcpu 3");
+	assert_string_equal(log_thread_name(), "fc_vcpu 3");
+	log_thread(NULL);
+	assert_string_equal(log_thread_name(), "main");
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, catch, release)
@@ -141,6 +201,9 @@ int main(void)
 		T(a_long_message_is_cut_at_1_kib_with_newline),
 		T(a_message_that_just_fits_is_not_cut),
 		T(errno_survives),
+		T(a_sink_gets_the_sentence_instead_of_stderr),
+		T(what_is_told_to_a_sink_has_its_place),
+		T(a_thread_may_have_a_name),
 		T(a_guest_gets_16_lines_in_all_and_the_last_says_so),
 	};
 

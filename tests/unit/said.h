@@ -46,6 +46,20 @@ void log_guest(const char *fmt, ...)
 	va_end(ap);
 }
 
+void log_at(enum log_level level, const char *file, unsigned line, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	said_now(fmt, ap);
+	va_end(ap);
+}
+
+const char *log_last(void)
+{
+	return said;
+}
+
 /* `got` is -err, said in one sentence that contains `part`. */
 static inline void assert_fails(int got, int err, const char *part)
 {
