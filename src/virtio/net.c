@@ -138,6 +138,7 @@ static void net_start(struct virtio_dev *d) REQUIRES(d->lock)
 	net_negotiated(n);
 	n->pairs = 1; /* until the driver asks for more [5.1.6.5.5] */
 	n->ctrl = 0;
+	n->detour_more = n->detour != NULL;
 	if (virtio_has(d, VIRTIO_NET_F_CTRL_VQ))
 		n->ctrl = 2 * (virtio_has(d, VIRTIO_NET_F_MQ) ? n->tap.pairs : 1);
 	for (unsigned i = 0; i < n->tap.pairs && n->rx; i++) {
@@ -235,7 +236,10 @@ static void net_notify(struct virtio_dev *d) REQUIRES(d->lock)
 
 static void net_tick(struct virtio_dev *d, uint64_t now) REQUIRES(d->lock)
 {
+	struct net *n = net_of(d);
+
 	net_tune(d);
+	n->detour_more = n->detour != NULL;
 	net_notify(d);
 }
 
@@ -303,6 +307,12 @@ static int net_conf_good(const struct net_conf *c)
 				"network %s: the kernel's vhost-net knows no limits; leave them or "
 				"vhost away",
 				name);
+	if (c->vhost && c->detour)
+		return log_fail(
+			EINVAL,
+			"network %s: the kernel's vhost-net passes the metadata service by; "
+			"leave it or vhost away",
+			name);
 	if (c->mtu && c->mtu < NET_MTU_MIN)
 		return log_fail(EINVAL, "network %s: an MTU of %u; it has to be %u at least", name,
 				c->mtu, NET_MTU_MIN);
@@ -331,6 +341,7 @@ static void net_configure(struct net *n, const struct net_conf *c)
 	memcpy(n->dev.config, &config, sizeof(config));
 	n->dev.config_len = sizeof(config);
 	n->mtu = c->mtu;
+	n->detour = c->detour;
 	limiter_set(&n->rx_limit, &c->rx_bytes, &c->rx_ops, now);
 	limiter_set(&n->tx_limit, &c->tx_bytes, &c->tx_ops, now);
 	bucket_init(&n->tune.ops, NET_TUNE_PER_S, 0, NSEC, now);

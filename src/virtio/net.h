@@ -44,6 +44,22 @@ struct net_hdr {
 };
 _Static_assert(sizeof(struct net_hdr) == TAP_HDR_LEN, "the header is 12 bytes");
 
+/*
+ * A service inside the device, which takes frames to its address out of the guest's traffic and
+ * answers them: mmds.h. Called in the loop's thread with the device lock held.
+ */
+struct net_detour {
+	void *ctx;
+	uint8_t ip[4];
+	/* A frame of the guest's for that address, by ARP or IPv4; cut off when it is longer than
+	 * any that the service understands. false: it goes to the tap after all. */
+	bool (*take)(void *ctx, const uint8_t *frame, size_t len, uint64_t now);
+	/* The next frame for the guest; its bytes, 0: there is none at present. */
+	size_t (*give)(void *ctx, uint8_t *buf, size_t size, uint64_t now);
+	/* After give() had none: when to ask again unless a frame was taken; NEVER. */
+	uint64_t (*deadline)(void *ctx, uint64_t now);
+};
+
 struct net_conf {
 	const char *tap; /* name; NULL: fd is given */
 	int fd;          /* an open tap with vnet header: the caller's own, or, beside a name and
@@ -55,6 +71,7 @@ struct net_conf {
 	bool vhost;     /* the kernel's vhost-net moves the packets; never with a limit */
 	bool offload;   /* offers checksum and segmentation offloads; true by default */
 	struct limit_conf rx_bytes, rx_ops, tx_bytes, tx_ops;
+	const struct net_detour *detour; /* NULL: none; never with vhost. Must stay. */
 };
 
 /* Bytes are of frames, without their virtio headers. */
@@ -79,9 +96,12 @@ struct net {
 	struct tap tap;
 	unsigned vhosts; /* pairs that the kernel serves: all or none */
 	struct net_vhost vhost[NET_PAIRS_MAX];
-	struct net_rx *rx; /* one a pair, but with vhost */
-	unsigned pairs;    /* that the driver uses */
-	unsigned ctrl;     /* the control queue; 0: it has none */
+	struct net_rx *rx;               /* one a pair, but with vhost */
+	const struct net_detour *detour; /* its frames come with the first pair's; NULL: none */
+	bool detour_more;                /* it may have frames */
+	bool detour_last;                /* the last frame was one of its: the tap is next */
+	unsigned pairs;                  /* that the driver uses */
+	unsigned ctrl;                   /* the control queue; 0: it has none */
 	uint16_t mtu;
 	unsigned offloads;      /* TAP_F_* that the driver asks for */
 	uint8_t rx_gso, tx_gso; /* BIT(gso_type) that it negotiated, either way */

@@ -15,6 +15,9 @@
 #define NET_TURN_BYTES (512 * KIB)
 #define NET_FLUSH      64u /* chains; so that the guest works on them meanwhile */
 
+#define NET_DETOUR_HEAD 42u   /* bytes that show whom a frame is for: Ethernet and ARP */
+#define NET_DETOUR_MAX  4096u /* of a frame that is taken */
+
 #define NET_RX_SPILL (66 * KIB) /* more than any packet */
 #define NET_RX_IOV   1023u      /* IOV_MAX, but for the spill */
 #define NET_RX_SLACK 256u       /* entries given back before the rest is moved to the front */
@@ -58,6 +61,12 @@ struct net_rx {
 	struct iovec iov[NET_RX_IOV + NET_RX_SLACK + 1];
 	uint8_t spill[NET_RX_SPILL];
 };
+
+/* May there be something to receive? */
+static inline bool net_rx_more(const struct net_rx *rx)
+{
+	return rx->more || rx->len || (rx->pair == 0 && rx->net->detour_more);
+}
 
 /* Forgets what is kept, of a driver that is gone. */
 void net_rx_clear(struct net_rx *rx);

@@ -5,7 +5,10 @@
  * How long a packet is shows only when it was read. So the iovec ends in a spill of our own, and a
  * packet that the buffers at hand cannot hold waits there until the driver gives more, as one waits
  * that the limiter holds back. What the tap holds stays there: the kernel queues, and drops.
- * Device lock held by the caller.
+ *
+ * A detour's frames come first and then in turn with the tap's. One starts in the spill, as if
+ * there had been no room for it; those that come next stay in the detour. Device lock held by the
+ * caller.
  */
 #include <string.h>
 
@@ -135,20 +138,52 @@ static bool rx_hdr_good(struct net *n, struct net_hdr *h)
 	return true;
 }
 
+/* Takes the detour's next frame, whose checksums are there. false: it has none. */
+static bool rx_detour(struct virtio_dev *d, struct net_rx *rx, struct net_turn *t) REQUIRES(d->lock)
+{
+	struct net *n = rx->net;
+	const struct net_detour *detour = n->detour;
+	uint64_t now = clock_now(), until;
+	size_t len = detour->give(detour->ctx, rx->spill + sizeof(rx->hdr),
+				  sizeof(rx->spill) - sizeof(rx->hdr), now);
+
+	n->detour_last = len > 0;
+	if (len == 0) {
+		n->detour_more = false;
+		until = detour->deadline(detour->ctx, now);
+		if (until != NEVER)
+			virtio_wake_at(d, until);
+		return false;
+	}
+	rx->hdr = (struct net_hdr){0};
+	memcpy(rx->spill, &rx->hdr, sizeof(rx->hdr));
+	rx->len = (uint32_t)(len + sizeof(rx->hdr));
+	rx->placed = 0;
+	t->chains -= t->chains > 0;
+	t->bytes += len;
+	return true;
+}
+
 /* Reads the next packet. false: there is none, or no buffer. */
 static bool rx_read(struct virtio_dev *d, struct net_rx *rx, struct net_turn *t) REQUIRES(d->lock)
 {
+	bool detour = rx->pair == 0 && rx->net->detour_more;
 	ssize_t n;
 
 	if (!rx_gather(d, rx, rx->want, t) && rx->buf0 == rx->buf1)
 		return rx_starved(d, rx, t);
 	if (!virtio_live(d))
 		return false;
+	if (detour && !(rx->more && rx->net->detour_last) && rx_detour(d, rx, t))
+		return true;
+	rx->net->detour_last = false;
+	if (!rx->more)
+		return net_rx_more(rx);
 	rx->iov[rx->iov1] = (struct iovec){rx->spill, NET_RX_SPILL};
 	n = readv(rx->watch.fd, rx->iov + rx->iov0, (int)(rx->iov1 - rx->iov0 + 1));
 	if (n <= 0) { /* EAGAIN, or a tap that is gone */
 		rx->more = false;
-		return false;
+		return net_rx_more(rx);
 	}
 	t->chains -= t->chains > 0;
 	t->bytes += (uint64_t)n;
@@ -217,10 +252,10 @@ void net_rx_run(struct virtio_dev *d, unsigned pair)
 	unsigned q = NET_RX_QUEUE(pair);
 	struct net_turn t = {.chains = d->queue[q].size};
 
-	if (!rx->more && !rx->len)
+	if (!net_rx_more(rx))
 		return;
 	queue_quiet(&d->queue[q]);
-	while ((rx->more || rx->len) && !net_turn_over(&t)) {
+	while (net_rx_more(rx) && !net_turn_over(&t)) {
 		if (!rx->len && !rx_read(d, rx, &t))
 			break;
 		if (rx->len && !rx_give(d, rx, &t))
@@ -228,7 +263,7 @@ void net_rx_run(struct virtio_dev *d, unsigned pair)
 		if (t.chains % NET_FLUSH == 0)
 			virtio_flush(d, q);
 	}
-	if ((rx->more || rx->len) && net_turn_over(&t))
+	if (net_rx_more(rx) && net_turn_over(&t))
 		d->again = true;
 	virtio_flush(d, q);
 }
