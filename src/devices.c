@@ -55,7 +55,13 @@ static void host_bell(void *ctx, struct virtio_dev *dev, uint64_t old, uint64_t 
 		vm_bell(ds->vm, gpa, fd, true);
 }
 
-/* The loop answers, unless the run ends meanwhile. */
+/* A device that this vCPU was waiting for when the machine was paused. */
+static _Thread_local struct virtio_dev *awaited;
+
+/*
+ * The loop answers, unless the run ends meanwhile. In a pause it may not: then the vCPU parks as at
+ * any other time, with the access complete, and goes on waiting before it enters the guest again.
+ */
 static void host_await_reset(void *ctx, struct virtio_dev *dev)
 {
 	const struct timespec look = {.tv_nsec = 50000000}; /* for the end of the run */
@@ -71,8 +77,21 @@ static void host_await_reset(void *ctx, struct virtio_dev *dev)
 		virtio_unlock(dev);
 		if (!stopping)
 			return;
+		if (vm_pausing(ds->vm)) {
+			awaited = dev;
+			return;
+		}
 		syscall(SYS_futex, &dev->resets, FUTEX_WAIT_PRIVATE, seen, &look, NULL, 0);
 	}
+}
+
+static void resumed(void *ctx)
+{
+	struct virtio_dev *dev = awaited;
+
+	awaited = NULL;
+	if (dev)
+		host_await_reset(ctx, dev);
 }
 
 static void kicked(struct watch *w, uint32_t events)
@@ -108,6 +127,7 @@ static int make_disks(struct devices *ds, const struct devices_conf *c, const st
 		err = blk_io_init(&ds->io, &ds->watcher, c->worker, sandbox_io);
 	for (unsigned i = 0; i < c->disks && !err; i++) {
 		err = blk_init(&ds->disk[i], &c->disk[i], &ds->host, ram, &ds->io);
+		ds->disks += !err;
 		if (!err)
 			err = plug(ds, &ds->disk[i].dev, c->transport);
 	}
@@ -120,6 +140,7 @@ static int make_nets(struct devices *ds, const struct devices_conf *c, const str
 
 	for (unsigned i = 0; i < c->nets && !err; i++) {
 		err = net_init(&ds->net[i], &c->net[i], &ds->host, ram, &ds->watcher);
+		ds->nets += !err;
 		if (!err)
 			err = plug(ds, &ds->net[i].dev, c->transport);
 	}
@@ -160,6 +181,8 @@ int devices_init(struct devices *ds, const struct devices_conf *c, struct vm *vm
 					.wake_at = host_wake_at,
 					.bell = host_bell,
 					.await_reset = host_await_reset};
+	vm->resumed = resumed;
+	vm->resumed_ctx = ds;
 	loop_watcher(loop, &ds->watcher);
 	err = make_disks(ds, c, ram);
 	if (!err)
@@ -204,8 +227,33 @@ bool devices_turn(struct devices *ds, uint64_t now)
 	return more;
 }
 
+void devices_pause(struct devices *ds, bool paused)
+{
+	for (unsigned i = 0; i < ds->n; i++)
+		virtio_pause(ds->device[i].dev, paused);
+}
+
 void devices_finish(struct devices *ds)
 {
 	if (ds->sockets)
 		vsock_finish(&ds->vsock);
+}
+
+void devices_destroy(struct devices *ds)
+{
+	for (unsigned i = 0; i < ds->n; i++) {
+		struct watch *kick = &ds->device[i].kick;
+		int fd = kick->fd;
+
+		ds->watcher.del(ds->watcher.ctx, kick);
+		close(fd);
+	}
+	devices_finish(ds);
+	for (unsigned i = 0; i < ds->nets; i++)
+		net_close(&ds->net[i]);
+	for (unsigned i = 0; i < ds->disks; i++)
+		blk_finish(&ds->disk[i]);
+	if (ds->io.watcher)
+		blk_io_finish(&ds->io);
+	memset(ds, 0, sizeof(*ds));
 }

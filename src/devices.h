@@ -20,7 +20,7 @@ struct device {
 };
 
 struct devices {
-	unsigned n;
+	unsigned n, disks, nets; /* that were made */
 	struct device device[DEVICES_MAX];
 	struct vm *vm;
 	struct board *board;
@@ -51,5 +51,12 @@ int devices_init(struct devices *ds, const struct devices_conf *c, struct vm *vm
 size_t devices_cmdline(const struct devices_conf *c, char *buf, size_t size);
 /* The loop's turn: true if there is more to do at once. */
 bool devices_turn(struct devices *ds, uint64_t now);
+/*
+ * Nothing is processed from now on, or it goes on. Requests to files that are under way end. A vCPU
+ * that waits for a device to stop is let go for the pause, and waits on after it.
+ */
+void devices_pause(struct devices *ds, bool paused);
 /* The end of a run: what was made in the file system goes away. */
 void devices_finish(struct devices *ds);
+/* Takes back all that devices_init() did, however far it came: for a machine that never ran. */
+void devices_destroy(struct devices *ds);

@@ -174,20 +174,23 @@ void loop_run(struct loop *l)
 	struct epoll_event e[EVENTS];
 	bool more = false;
 
-	input(l); /* a file or /dev/null gives no event */
+	if (l->board)
+		input(l); /* a file or /dev/null gives no event */
 	while (!l->ended(l->ctx)) {
-		int n = epoll_wait(l->epoll, e, EVENTS, more ? 0 : l->patience_ms);
+		int n = epoll_wait(l->epoll, e, EVENTS, more ? 0 : l->patience_ms ?: -1);
 
 		l->wakeups++;
 		if (n == 0 && !more) {
-			l->patience_ms = -1;
-			l->on_silence(l->ctx);
+			l->patience_ms = 0;
+			l->on_silence(l->silence_ctx);
 		}
 		for (int i = 0; i < n; i++)
 			dispatch(l, &e[i]);
-		board_tick(l->board, clock_now());
-		output(l, false);
-		input(l);
+		if (l->board) {
+			board_tick(l->board, clock_now());
+			output(l, false);
+			input(l);
+		}
 		more = l->turn && l->turn(l->ctx, clock_now());
 	}
 }

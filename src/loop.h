@@ -9,11 +9,12 @@
 
 struct loop {
 	int epoll, timer, signals;
-	struct board *board;
+	struct board *board; /* NULL: no machine is there yet */
 	struct console *console;
 	uint64_t wakeups; /* returns of epoll_wait */
-	int patience_ms;  /* -1, or call on_silence() once when nothing happens for so long */
-	void (*on_silence)(void *ctx);
+	int patience_ms;  /* 0, or call on_silence() once when nothing happens for so long */
+	void (*on_silence)(void *silence_ctx);
+	void *silence_ctx;
 	bool (*ended)(void *ctx); /* asked at each turn */
 	/* Told of SIGTERM and kin (its number), or of Ctrl-A x (0). */
 	void (*ask_end)(void *ctx, int signal);
@@ -22,7 +23,7 @@ struct loop {
 	 * is to turn again without waiting. NULL: there are no devices.
 	 */
 	bool (*turn)(void *ctx, uint64_t now);
-	void *ctx; /* of the four functions */
+	void *ctx; /* of the three functions */
 };
 
 /*

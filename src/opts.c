@@ -134,39 +134,39 @@ static int set_option(struct opts *o, enum opt opt, char *val)
 	int n = 0;
 
 	switch (opt) {
-	case OPT_KERNEL: o->boot.kernel = val; break;
-	case OPT_INITRD: o->boot.initrd = val; break;
+	case OPT_KERNEL: o->machine.boot.kernel = val; break;
+	case OPT_INITRD: o->machine.boot.initrd = val; break;
 	case OPT_CMDLINE:
-		o->boot.cmdline = val;
-		o->cmdline_given = true;
+		o->machine.boot.cmdline = val;
+		o->machine.root_default = false;
 		break;
-	case OPT_CPUS: return parse_cpus(val, &o->boot.cpus);
-	case OPT_MEM: return parse_mem(val, &o->mem);
+	case OPT_CPUS: return parse_cpus(val, &o->machine.boot.cpus);
+	case OPT_MEM: return parse_mem(val, &o->machine.mem);
 	case OPT_PAGES:
 		n = parse_choice("--pages", val, pages, "default, thp or 2m");
-		o->pages = (enum ram_pages)n;
+		o->machine.pages = (enum ram_pages)n;
 		break;
 	case OPT_ENTRY:
 		n = parse_choice("--entry", val, entry, "auto, linux64 or pvh");
-		o->boot.entry = (enum boot_entry_choice)n;
+		o->machine.boot.entry = (enum boot_entry_choice)n;
 		break;
-	case OPT_CPU_FLAGS: o->cpu_flags = val; return cpuid_check_flags(val);
-	case OPT_NO_SEED: o->boot.rng_seed = false; break;
+	case OPT_CPU_FLAGS: o->machine.cpu_flags = val; return cpuid_check_flags(val);
+	case OPT_NO_SEED: o->machine.boot.rng_seed = false; break;
 	case OPT_TIMELINE: o->timeline = val; break;
-	case OPT_TRACE: o->trace = true; break;
-	case OPT_TEST_DEVICE: o->test_device = o->boot.bios = true; break;
-	case OPT_DISK: return devconf_disk(&o->devices, val);
-	case OPT_NET: return devconf_net(&o->devices, val);
-	case OPT_VSOCK: return devconf_vsock(&o->devices, val);
-	case OPT_RNG: o->devices.rng = true; break;
-	case OPT_BALLOON: return devconf_balloon(&o->devices, val);
+	case OPT_TRACE: o->machine.trace = true; break;
+	case OPT_TEST_DEVICE: o->machine.test_device = o->machine.boot.bios = true; break;
+	case OPT_DISK: return devconf_disk(&o->machine.devices, val);
+	case OPT_NET: return devconf_net(&o->machine.devices, val);
+	case OPT_VSOCK: return devconf_vsock(&o->machine.devices, val);
+	case OPT_RNG: o->machine.devices.rng = true; break;
+	case OPT_BALLOON: return devconf_balloon(&o->machine.devices, val);
 	case OPT_TRANSPORT:
 		n = parse_choice("--transport", val, transport, "pci or mmio");
-		o->devices.transport = (enum transport)n;
+		o->machine.devices.transport = (enum transport)n;
 		break;
 	case OPT_DISK_IO:
 		n = parse_choice("--disk-io", val, disk_io, "io_uring or worker");
-		o->devices.worker = n == 1;
+		o->machine.devices.worker = n == 1;
 		break;
 	case OPT_N: break;
 	}
@@ -211,8 +211,12 @@ int opts_parse(struct opts *o, int argc, char **argv)
 	bool seen[OPT_N] = {false};
 	int err = 0;
 
-	*o = (struct opts){.command = COMMAND_RUN, .mem = DEFAULT_MEM};
-	o->boot = (struct boot_conf){.cmdline = DEFAULT_CMDLINE, .cpus = 1, .rng_seed = true};
+	*o = (struct opts){.command = COMMAND_RUN};
+	o->machine = (struct machine_conf){
+		.boot = {.cmdline = DEFAULT_CMDLINE, .cpus = 1, .rng_seed = true},
+		.mem = DEFAULT_MEM,
+		.root_default = true,
+	};
 	if (argc < 2)
 		return log_fail(EINVAL, "no command; try: minnow run KERNEL, or minnow --help");
 	if (asks_for_text(o, argv[1]))
@@ -228,10 +232,10 @@ int opts_parse(struct opts *o, int argc, char **argv)
 			return log_fail(EINVAL, "a second kernel is given: %s", argv[i]);
 		} else {
 			seen[OPT_KERNEL] = true;
-			o->boot.kernel = argv[i];
+			o->machine.boot.kernel = argv[i];
 		}
 	}
-	if (!err && !o->boot.kernel)
+	if (!err && !o->machine.boot.kernel)
 		return log_fail(EINVAL, "no kernel is given; try: minnow run KERNEL");
-	return err ? err : devconf_check(&o->devices, o->boot.cpus);
+	return err ? err : devconf_check(&o->machine.devices, o->machine.boot.cpus);
 }

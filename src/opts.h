@@ -1,7 +1,6 @@
 /* opts.h - the command line. */
 #pragma once
-#include "boot/boot.h"
-#include "devconf.h"
+#include "machine.h"
 
 /* Exit statuses; the man page and --help name them. Beyond: 128 + signal. */
 enum status {
@@ -16,14 +15,8 @@ enum command { COMMAND_RUN, COMMAND_HELP, COMMAND_VERSION };
 
 struct opts {
 	enum command command;
-	struct boot_conf boot;
-	uint64_t mem; /* bytes */
-	enum ram_pages pages;
-	const char *cpu_flags;
+	struct machine_conf machine;
 	const char *timeline; /* path, or NULL */
-	bool trace, test_device;
-	bool cmdline_given; /* boot.cmdline is the user's own */
-	struct devices_conf devices;
 };
 
 /* 0, or -EINVAL with one sentence logged. */

@@ -213,8 +213,11 @@ static bool vcpu_enter(struct vcpu *v)
 
 	v->run->immediate_exit = 0;
 	atomic_signal_fence(memory_order_seq_cst);
-	while (((gate = atomic_load(&v->vm->gate)) & VM_GATE_STATE) == VM_GATE_PARKED)
+	while (((gate = atomic_load(&v->vm->gate)) & VM_GATE_STATE) == VM_GATE_PARKED) {
 		park(v, gate);
+		if (v->vm->resumed)
+			v->vm->resumed(v->vm->resumed_ctx);
+	}
 	if (gate == VM_GATE_STOP || atomic_load(&v->vm->end) != VM_RUNNING)
 		return false;
 	if (v->id == 0 && !inject_intr(v)) {

@@ -166,6 +166,23 @@ int vm_create_vcpus(struct vm *vm, const struct vm_conf *c)
 	return 0;
 }
 
+void vm_destroy(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->cpus; i++) {
+		struct vcpu *v = &vm->vcpu[i];
+
+		if (v->run && v->run != MAP_FAILED)
+			munmap(v->run, vm->run_size);
+		if (v->fd > 0)
+			close(v->fd);
+	}
+	if (vm->fd > 0)
+		close(vm->fd);
+	if (vm->kvm > 0)
+		close(vm->kvm);
+	memset(vm, 0, sizeof(*vm));
+}
+
 void vm_set_entry(struct vm *vm, const struct boot_entry *entry)
 {
 	vcpu_set_entry(&vm->vcpu[0], entry);

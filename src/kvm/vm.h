@@ -25,6 +25,7 @@ enum vm_end {
 	VM_SIGNAL,      /* SIGTERM and kin, with the signal's number */
 };
 
+struct cpu_template;
 struct kvm_run;
 struct vm;
 
@@ -60,6 +61,9 @@ struct vm {
 	atomic_bool intr;      /* the 8259's INTR, for vCPU 0 */
 	_Atomic int end;       /* enum vm_end, and the detail above its low byte */
 	int (*confine)(void);
+	/* Called by a vCPU that was parked, before it goes on; NULL: nothing is to be done. */
+	void (*resumed)(void *ctx);
+	void *resumed_ctx;
 	unsigned started; /* threads that exist */
 	struct {
 		bool used;
@@ -70,7 +74,8 @@ struct vm {
 
 struct vm_conf {
 	unsigned cpus;
-	const char *cpu_flags; /* "+svm,-x2apic" over what KVM offers; NULL = as it is */
+	const char *cpu_flags;            /* "+svm,-x2apic" over what KVM offers; NULL = as it is */
+	const struct cpu_template *model; /* what a CPU template changes; NULL = nothing */
 };
 
 /*
@@ -82,6 +87,8 @@ int vm_create(struct vm *vm, const struct vm_conf *c);
 int vm_set_ram(struct vm *vm, const struct ram *ram);
 /* Creates the vCPUs with their CPUID and MSRs. After vm_set_ram(). 0 or -errno, logged. */
 int vm_create_vcpus(struct vm *vm, const struct vm_conf *c);
+/* Gives back what the three above made, however far they came. No vCPU thread may exist. */
+void vm_destroy(struct vm *vm);
 /* The board's way to the vCPUs; `vm` is the ctx. */
 void vm_sink(struct vm *vm, struct irq_sink *sink);
 /* vCPU 0 will start at `entry`. */
@@ -99,6 +106,11 @@ void vm_resume(struct vm *vm);
  * can be read. Not from a vCPU thread.
  */
 void vm_pause(struct vm *vm);
+/* Is the gate closed, or closing? */
+static inline bool vm_pausing(const struct vm *vm)
+{
+	return (atomic_load(&vm->gate) & VM_GATE_STATE) == VM_GATE_PARKED;
+}
 /*
  * Ends the run with the first cause given; later calls change nothing. From any thread; a vCPU
  * thread leaves its run loop then, and wakes the event loop as it ends.

@@ -275,10 +275,14 @@ void virtio_wake_at(struct virtio_dev *d, uint64_t deadline)
 
 /* --- the loop's side --- */
 
-/* Only a live device has a bell: the driver cannot make the loop turn for any other. */
+/*
+ * Only a device that works has a bell: the driver cannot make the loop turn for any other. In a
+ * pause it keeps it, since nobody rings and taking it away takes long.
+ */
 static void bell_settle(struct virtio_dev *d) REQUIRES(d->lock)
 {
-	uint64_t old = d->bell_set, new = virtio_live(d) ? d->bell : 0;
+	bool works = d->started && !d->broken && !d->stopping;
+	uint64_t old = d->bell_set, new = works ? d->bell : 0;
 
 	if (old == new)
 		return;
@@ -304,6 +308,19 @@ void virtio_service(struct virtio_dev *d)
 		d->ops->notify(d);
 	}
 	bell_settle(d);
+	virtio_unlock(d);
+}
+
+void virtio_pause(struct virtio_dev *d, bool paused)
+{
+	virtio_lock(d);
+	if (d->paused && !paused) {
+		/* All queues are looked at, as after a notification, and what was due is. */
+		d->host->kick(d->host->ctx, d);
+		if (d->deadline != NEVER)
+			d->host->wake_at(d->host->ctx, d->deadline);
+	}
+	d->paused = paused;
 	virtio_unlock(d);
 }
 

@@ -205,5 +205,7 @@ static inline bool virtio_has(const struct virtio_dev *d, uint64_t feature)
 
 /* After a kick, and at the next turn while d->again: starts, stops, processes. */
 void virtio_service(struct virtio_dev *d);
+/* Stops all processing, though not what is under way, and lets it go on. May be repeated. */
+void virtio_pause(struct virtio_dev *d, bool paused);
 /* Calls ops->tick() if due; the deadline that remains. */
 uint64_t virtio_tick(struct virtio_dev *d, uint64_t now);

@@ -20,7 +20,7 @@ static void check_flags(const struct opts *o)
 		struct kvm_cpuid_entry2 e[CPUID_MAX];
 	} cpuid;
 	const struct cpuid_conf conf = {
-		.cpus = o->boot.cpus, .tsc_khz = 2000000, .flags = o->cpu_flags};
+		.cpus = o->machine.boot.cpus, .tsc_khz = 2000000, .flags = o->machine.cpu_flags};
 	unsigned plus = 0;
 	int err;
 
@@ -28,7 +28,7 @@ static void check_flags(const struct opts *o)
 	for (unsigned i = 0; i < ARRAY_SIZE(leaf); i++)
 		cpuid.e[cpuid.t.nent++] =
 			(struct kvm_cpuid_entry2){.function = leaf[i], .eax = 0x1f};
-	for (const char *c = o->cpu_flags; *c; c++)
+	for (const char *c = o->machine.cpu_flags; *c; c++)
 		plus += *c == '+';
 	quiet_lines = 0;
 	err = cpuid_build(&cpuid.t, &conf);
@@ -48,12 +48,13 @@ static void check(int argc, char **argv)
 	CHECK(quiet_lines == (err ? 1 : 0));
 	if (err || o.command != COMMAND_RUN)
 		return;
-	CHECK(o.boot.kernel && o.boot.cmdline);
-	CHECK(o.boot.cpus >= 1 && o.boot.cpus <= MAX_CPUS);
-	CHECK(o.mem >= RAM_MIN && o.mem <= RAM_MAX && o.mem % (2 * MIB) == 0);
-	CHECK(o.pages <= RAM_PAGES_2M && o.boot.entry <= BOOT_PVH);
-	CHECK(o.boot.bios == o.test_device);
-	if (o.cpu_flags)
+	CHECK(o.machine.boot.kernel && o.machine.boot.cmdline);
+	CHECK(o.machine.boot.cpus >= 1 && o.machine.boot.cpus <= MAX_CPUS);
+	CHECK(o.machine.mem >= RAM_MIN && o.machine.mem <= RAM_MAX &&
+	      o.machine.mem % (2 * MIB) == 0);
+	CHECK(o.machine.pages <= RAM_PAGES_2M && o.machine.boot.entry <= BOOT_PVH);
+	CHECK(o.machine.boot.bios == o.machine.test_device);
+	if (o.machine.cpu_flags)
 		check_flags(&o);
 }
 

@@ -32,21 +32,21 @@ static void a_kernel_alone_has_documented_defaults(void **state)
 {
 	assert_int_equal(PARSE("run", "vmlinuz"), 0);
 	assert_int_equal(o.command, COMMAND_RUN);
-	assert_string_equal(o.boot.kernel, "vmlinuz");
-	assert_null(o.boot.initrd);
-	assert_string_equal(o.boot.cmdline, "console=ttyS0 reboot=k panic=-1");
-	assert_int_equal(o.boot.cpus, 1);
-	assert_int_equal(o.boot.entry, BOOT_AUTO);
-	assert_true(o.boot.rng_seed);
-	assert_false(o.boot.bios);
-	assert_int_equal(o.mem, 256 * MIB);
-	assert_int_equal(o.pages, RAM_PAGES_DEFAULT);
-	assert_null(o.cpu_flags);
+	assert_string_equal(o.machine.boot.kernel, "vmlinuz");
+	assert_null(o.machine.boot.initrd);
+	assert_string_equal(o.machine.boot.cmdline, "console=ttyS0 reboot=k panic=-1");
+	assert_int_equal(o.machine.boot.cpus, 1);
+	assert_int_equal(o.machine.boot.entry, BOOT_AUTO);
+	assert_true(o.machine.boot.rng_seed);
+	assert_false(o.machine.boot.bios);
+	assert_int_equal(o.machine.mem, 256 * MIB);
+	assert_int_equal(o.machine.pages, RAM_PAGES_DEFAULT);
+	assert_null(o.machine.cpu_flags);
 	assert_null(o.timeline);
-	assert_false(o.trace);
-	assert_false(o.test_device);
-	assert_false(o.cmdline_given);
-	assert_int_equal(devconf_count(&o.devices), 0);
+	assert_false(o.machine.trace);
+	assert_false(o.machine.test_device);
+	assert_true(o.machine.root_default);
+	assert_int_equal(devconf_count(&o.machine.devices), 0);
 	assert_int_equal(said_lines, 0);
 }
 
@@ -56,16 +56,16 @@ static void devices_may_be_given_again_where_that_means_something(void **state)
 			       "t1", "--vsock", "v", "--rng", "--balloon", "16", "--transport",
 			       "mmio", "--disk-io", "worker", "--cpus", "2"),
 			 0);
-	assert_int_equal(o.devices.disks, 2);
-	assert_true(o.devices.disk[1].readonly);
-	assert_int_equal(o.devices.disk[0].queues, 2);
-	assert_int_equal(o.devices.nets, 2);
-	assert_true(o.devices.vsock);
-	assert_true(o.devices.rng);
-	assert_true(o.devices.balloon);
-	assert_true(o.devices.worker);
-	assert_int_equal(o.devices.transport, TRANSPORT_MMIO);
-	assert_int_equal(devconf_count(&o.devices), 7);
+	assert_int_equal(o.machine.devices.disks, 2);
+	assert_true(o.machine.devices.disk[1].readonly);
+	assert_int_equal(o.machine.devices.disk[0].queues, 2);
+	assert_int_equal(o.machine.devices.nets, 2);
+	assert_true(o.machine.devices.vsock);
+	assert_true(o.machine.devices.rng);
+	assert_true(o.machine.devices.balloon);
+	assert_true(o.machine.devices.worker);
+	assert_int_equal(o.machine.devices.transport, TRANSPORT_MMIO);
+	assert_int_equal(devconf_count(&o.machine.devices), 7);
 	REFUSED("--vsock is given twice", "run", "k", "--vsock", "a", "--vsock", "b");
 	REFUSED("give pci or mmio", "run", "k", "--transport", "isa");
 	REFUSED("give io_uring or worker", "run", "k", "--disk-io", "threads");
@@ -78,46 +78,46 @@ static void every_option_reaches_its_field(void **state)
 			       "--cpu-flags", "-x2apic,+svm", "--no-seed", "--timeline", "t",
 			       "--trace", "--test-device"),
 			 0);
-	assert_string_equal(o.boot.kernel, "k");
-	assert_string_equal(o.boot.initrd, "i");
-	assert_string_equal(o.boot.cmdline, "a b");
-	assert_int_equal(o.boot.cpus, 32);
-	assert_int_equal(o.mem, 4 * GIB);
-	assert_int_equal(o.pages, RAM_PAGES_2M);
-	assert_int_equal(o.boot.entry, BOOT_PVH);
-	assert_string_equal(o.cpu_flags, "-x2apic,+svm");
-	assert_false(o.boot.rng_seed);
+	assert_string_equal(o.machine.boot.kernel, "k");
+	assert_string_equal(o.machine.boot.initrd, "i");
+	assert_string_equal(o.machine.boot.cmdline, "a b");
+	assert_int_equal(o.machine.boot.cpus, 32);
+	assert_int_equal(o.machine.mem, 4 * GIB);
+	assert_int_equal(o.machine.pages, RAM_PAGES_2M);
+	assert_int_equal(o.machine.boot.entry, BOOT_PVH);
+	assert_string_equal(o.machine.cpu_flags, "-x2apic,+svm");
+	assert_false(o.machine.boot.rng_seed);
 	assert_string_equal(o.timeline, "t");
-	assert_true(o.trace);
-	assert_true(o.test_device);
-	assert_true(o.boot.bios);
+	assert_true(o.machine.trace);
+	assert_true(o.machine.test_device);
+	assert_true(o.machine.boot.bios);
 }
 
 static void a_value_may_follow_an_equals_sign(void **state)
 {
 	assert_int_equal(PARSE("run", "--mem=64M", "--cmdline=root=/dev/vda", "k"), 0);
-	assert_int_equal(o.mem, 64 * MIB);
-	assert_string_equal(o.boot.cmdline, "root=/dev/vda"); /* only the first = counts */
+	assert_int_equal(o.machine.mem, 64 * MIB);
+	assert_string_equal(o.machine.boot.cmdline, "root=/dev/vda"); /* only the first = counts */
 	assert_int_equal(PARSE("run", "--cmdline=", "k"), 0);
-	assert_string_equal(o.boot.cmdline, "");
+	assert_string_equal(o.machine.boot.cmdline, "");
 }
 
 static void options_may_follow_the_kernel(void **state)
 {
 	assert_int_equal(PARSE("run", "k", "--cpus", "2"), 0);
-	assert_int_equal(o.boot.cpus, 2);
+	assert_int_equal(o.machine.boot.cpus, 2);
 }
 
 static void each_choice_is_known(void **state)
 {
 	assert_int_equal(PARSE("run", "k", "--pages", "default"), 0);
-	assert_int_equal(o.pages, RAM_PAGES_DEFAULT);
+	assert_int_equal(o.machine.pages, RAM_PAGES_DEFAULT);
 	assert_int_equal(PARSE("run", "k", "--pages", "thp"), 0);
-	assert_int_equal(o.pages, RAM_PAGES_THP);
+	assert_int_equal(o.machine.pages, RAM_PAGES_THP);
 	assert_int_equal(PARSE("run", "k", "--entry", "auto"), 0);
-	assert_int_equal(o.boot.entry, BOOT_AUTO);
+	assert_int_equal(o.machine.boot.entry, BOOT_AUTO);
 	assert_int_equal(PARSE("run", "k", "--entry", "linux64"), 0);
-	assert_int_equal(o.boot.entry, BOOT_LINUX64);
+	assert_int_equal(o.machine.boot.entry, BOOT_LINUX64);
 	REFUSED("--pages 4k: give default, thp or 2m", "run", "k", "--pages", "4k");
 	REFUSED("--entry bios: give auto, linux64 or pvh", "run", "k", "--entry", "bios");
 	REFUSED("--pages :", "run", "k", "--pages", "");
@@ -143,7 +143,7 @@ static void memory_sizes_have_units(void **state)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(size); i++) {
 		assert_int_equal(PARSE("run", "k", "--mem", size[i].text), 0);
-		assert_int_equal(o.mem, size[i].bytes);
+		assert_int_equal(o.machine.mem, size[i].bytes);
 	}
 }
 
@@ -212,7 +212,7 @@ static void cpus_are_1_to_32(void **state)
 
 	assert_int_equal(PARSE("run", "k", "--cpus", "1"), 0);
 	assert_int_equal(PARSE("run", "k", "--cpus", "32"), 0);
-	assert_int_equal(o.boot.cpus, 32);
+	assert_int_equal(o.machine.boot.cpus, 32);
 	for (unsigned i = 0; i < ARRAY_SIZE(text); i++)
 		REFUSED("give a number from 1 to 32", "run", "k", "--cpus", text[i]);
 }
@@ -296,7 +296,7 @@ static void help_and_version_stand_where_options_do(void **state)
 	assert_int_equal(o.command, COMMAND_VERSION);
 	assert_int_equal(PARSE("run", "k", "--cmdline", "--help"), 0);
 	assert_int_equal(o.command, COMMAND_RUN);
-	assert_string_equal(o.boot.cmdline, "--help");
+	assert_string_equal(o.machine.boot.cmdline, "--help");
 }
 
 static void help_fits_a_screen_and_names_every_option(void **state)
