@@ -215,7 +215,26 @@ class Machine:
 
     def fail(self, why):
         tail = self.log[-TAIL:].decode(errors="replace").strip()
-        raise AssertionError(f"{why}; the console ends:\n{tail}\nthe monitor said: {self.stderr()}")
+        raise AssertionError(f"{why}; the console ends:\n{tail}\nthe monitor said: {self.stderr()}\n"
+                             f"its threads: {self.where()}")
+
+    def where(self):
+        """What each thread of the monitor does, in a second's distance: who runs and who waits."""
+        def look():
+            for tid in sorted(os.listdir(f"/proc/{self.pid}/task"), key=int):
+                words = []
+                for name in ("comm", "wchan", "syscall", "schedstat"):
+                    with open(f"/proc/{self.pid}/task/{tid}/{name}", encoding="ascii") as file:
+                        words.append(file.read().strip()[:60])
+                yield words
+        try:
+            first = list(look())
+            time.sleep(1)
+            return "\n".join(f"{one[0]}: {two[1]} {two[2]}, ran "
+                             f"{(int(two[3].split()[0]) - int(one[3].split()[0])) // 1000000} ms"
+                             for one, two in zip(first, look()))
+        except (OSError, ValueError, IndexError):
+            return "gone"
 
     def read_until(self, mark, limit):
         """What the console says up to the match of `mark`, and the match."""
