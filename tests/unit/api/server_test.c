@@ -36,6 +36,8 @@ static struct watches w;
 static char dir[64], path[128];
 static unsigned handled, recvs, sends, accepts;
 static int accept_errno;   /* not 0: what accept4() fails with */
+static int send_errno;     /* likewise sendmsg() */
+static size_t recv_most;   /* not 0: what recv() gives at most */
 static size_t answer_size; /* of the handler's answers; 0: 204 */
 static char seen[4096];    /* the paths that were asked for, each behind a blank */
 static uint64_t now;
@@ -45,13 +47,17 @@ static uint64_t now;
 ssize_t recv(int fd, void *buf, size_t n, int flags)
 {
 	recvs++;
-	return syscall(SYS_recvfrom, fd, buf, n, flags, NULL, NULL);
+	return syscall(SYS_recvfrom, fd, buf, recv_most ? MIN(n, recv_most) : n, flags, NULL, NULL);
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 {
 	sends++;
 	assert_int_equal(flags, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (send_errno) {
+		errno = send_errno;
+		return -1;
+	}
 	return syscall(SYS_sendmsg, fd, m, flags);
 }
 
@@ -106,8 +112,8 @@ static int setup(void **state)
 
 	said_lines = 0;
 	handled = recvs = sends = accepts = 0;
-	accept_errno = 0;
-	answer_size = 0;
+	accept_errno = send_errno = 0;
+	recv_most = answer_size = 0;
 	seen[0] = '\0';
 	now = NSEC;
 	strcpy(dir, "/tmp/server_test.XXXXXX");
@@ -692,6 +698,55 @@ static void client_that_goes_between_event_and_answer_harms_nobody(void **state)
 	assert_int_equal(conns(), 0);
 }
 
+static void client_that_takes_no_100_is_waited_for(void **state)
+{
+	int fd = served();
+
+	send_errno = EAGAIN;
+	says(fd, "PUT /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx");
+	turn();
+	assert_int_equal(handled, 0);
+	send_errno = 0;
+	s.slot[0].watch.ready(&s.slot[0].watch, WATCH_OUT);
+	turn();
+	assert_int_equal(handled, 1);
+	close(fd);
+}
+
+static void client_that_cannot_be_answered_is_dropped(void **state)
+{
+	static const int error[] = {EPIPE, ECONNRESET, ENOBUFS};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(error); i++) {
+		int fd = served();
+
+		send_errno = error[i];
+		says(fd, "GET /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\n");
+		turn();
+		assert_int_equal(conns(), 0);
+		assert_int_equal(handled, i + 1);
+		is_closed(fd);
+		close(fd);
+		send_errno = 0;
+	}
+}
+
+static void client_of_many_small_pieces_leaves_turns_to_others(void **state)
+{
+	int one = served(), two = served();
+
+	recv_most = 1;
+	says(one, "GET /aaaaaaaaaaaaaaaaaaaaaaaaa HTTP/1.1\r\n\r\n");
+	says(two, "GET /b HTTP/1.1\r\n\r\n");
+	watches_turn(&w);
+	assert_true(api_server_turn(&s, now));
+	assert_int_equal(recvs, 32); /* 16 each */
+	turn();
+	assert_string_equal(seen, " /b /aaaaaaaaaaaaaaaaaaaaaaaaa");
+	close(one);
+	close(two);
+}
+
 static void half_closed_client_gets_its_answers_and_then_the_end(void **state)
 {
 	int fd = served();
@@ -794,6 +849,9 @@ int main(void)
 		T(client_that_goes_while_it_is_answered_harms_nobody),
 		T(requests_of_one_who_is_gone_are_not_executed),
 		T(client_that_goes_between_event_and_answer_harms_nobody),
+		T(client_that_takes_no_100_is_waited_for),
+		T(client_that_cannot_be_answered_is_dropped),
+		T(client_of_many_small_pieces_leaves_turns_to_others),
 		T(half_closed_client_gets_its_answers_and_then_the_end),
 		T(half_closed_client_without_a_whole_request_gets_the_end),
 		T(late_event_of_one_who_is_gone_is_nothing),
