@@ -90,6 +90,23 @@ static json_t *sorted(json_t *v)
 	return json_deep_copy(v);
 }
 
+/* An object with the values of `v`, or of nothing; json_copy() forgets those it has no memory for.
+ */
+static json_t *shared(json_t *v)
+{
+	json_t *copy = json_object();
+
+	for (void *i = json_object_iter(v); copy && i; i = json_object_iter_next(v, i)) {
+		if (!json_object_setn_new(copy, json_object_iter_key(i),
+					  json_object_iter_key_len(i),
+					  json_incref(json_object_iter_value(i))))
+			continue;
+		json_decref(copy);
+		copy = NULL;
+	}
+	return copy;
+}
+
 /*
  * `target` with `patch` merged in [RFC 7396, 2], which may share parts of both; `target` may be
  * NULL, for nothing. NULL: no memory.
@@ -100,7 +117,7 @@ static json_t *merged(json_t *target, json_t *patch)
 
 	if (!json_is_object(patch))
 		return json_incref(patch);
-	to = json_is_object(target) ? json_copy(target) : json_object();
+	to = shared(target);
 	for (void *i = json_object_iter(patch); to && i; i = json_object_iter_next(patch, i)) {
 		const char *name = json_object_iter_key(i);
 		size_t len = json_object_iter_key_len(i);
