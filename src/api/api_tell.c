@@ -1,0 +1,102 @@
+/* api_tell.c - what tells of the machine, as clients describe it: the log and the metrics. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "api.h"
+
+static const struct {
+	const char *name;
+	enum log_level level;
+} levels[] = {
+	{"off",     LEVEL_OFF  },
+        {"trace",   LEVEL_TRACE},
+        {"debug",   LEVEL_DEBUG},
+        {"info",    LEVEL_INFO },
+	{"warn",    LEVEL_WARN },
+        {"warning", LEVEL_WARN },
+        {"error",   LEVEL_ERROR},
+};
+
+static int find_level(const char *s)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(levels); i++)
+		if (!strcasecmp(levels[i].name, s))
+			return (int)levels[i].level;
+	return -1;
+}
+
+static const char *check_level(const char *s)
+{
+	return find_level(s) < 0 ? "Invalid LevelFilter" : NULL;
+}
+
+// clang-format off
+static const struct json_field logger_fields[] = {
+	{"log_path",        JSON_KIND_PATH,   JSON_OPTIONAL, .words = NULL},
+	{"level",           JSON_KIND_STRING, JSON_OPTIONAL, .check = check_level},
+	{"show_level",      JSON_KIND_BOOL,   JSON_OPTIONAL, .words = NULL},
+	{"show_log_origin", JSON_KIND_BOOL,   JSON_OPTIONAL, .words = NULL},
+	{"module",          JSON_KIND_STRING, JSON_OPTIONAL, .words = NULL},
+};
+static const struct json_field metrics_fields[] = {
+	{"metrics_path", JSON_KIND_PATH, JSON_REQUIRED, .words = NULL},
+	{"emit_id",      JSON_KIND_BOOL, JSON_DEFAULT,  .words = NULL},
+	{"properties",   JSON_KIND_MAP,  JSON_OPTIONAL, .words = NULL},
+};
+const struct json_table api_logger_table = {
+	.name = "LoggerConfig", .n = ARRAY_SIZE(logger_fields), .field = logger_fields};
+const struct json_table api_metrics_table = {
+	.name = "MetricsConfig", .open = true, .n = ARRAY_SIZE(metrics_fields),
+	.field = metrics_fields};
+// clang-format on
+
+int api_set_logger(struct api *a, const json_t *const *got, char *why)
+{
+	const struct api_hooks *h = &a->conf.hooks;
+	struct logger_conf l = {
+		.path = json_string_value(got[0]),
+		.level =
+			got[1] ? (enum log_level)find_level(json_string_value(got[1])) : LEVEL_INFO,
+		.show_level = got[2] ? json_is_true(got[2]) : -1,
+		.show_origin = got[3] ? json_is_true(got[3]) : -1,
+		.module = json_string_value(got[4]),
+	};
+
+	return h->logger ? h->logger(h->ctx, &l, why, CONFIG_WHY) : 0;
+}
+
+/* Names in the order of their bytes, as Rust's BTreeMap has them. */
+int api_set_metrics(struct api *a, const json_t *const *got, char *why)
+{
+	const struct api_hooks *h = &a->conf.hooks;
+	char *properties = got[2] ? json_dumps(got[2], JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	struct api_metrics m = {.path = json_string_value(got[0]),
+				.emit_id = json_bool(got[1], false),
+				.properties = properties};
+	int err = h->metrics ? h->metrics(h->ctx, &m, why, CONFIG_WHY) : 0;
+
+	if (err) {
+		free(properties);
+		return err;
+	}
+	free(a->properties);
+	a->properties = properties;
+	return 0;
+}
+
+int api_set_cpu(struct api *a, json_t *v, char *why)
+{
+	const struct api_hooks *h = &a->conf.hooks;
+	struct cpu_template *t = NULL;
+	int err = h->cpu_template ? h->cpu_template(h->ctx, v, &t, why, CONFIG_WHY)
+				  : config_refuse(why, "minnow has no CPU templates yet");
+
+	if (err)
+		return err;
+	if (a->config.cpu && h->cpu_template_free)
+		h->cpu_template_free(h->ctx, a->config.cpu);
+	a->config.cpu = t;
+	return 0;
+}
