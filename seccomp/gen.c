@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include <linux/filter.h>
+#include <linux/fs.h>
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/vhost.h>
@@ -31,6 +32,7 @@ static const struct {
 	{"KVM_INTERRUPT",         KVM_INTERRUPT              },
 	{"KVM_SIGNAL_MSI",        KVM_SIGNAL_MSI             },
 	{"KVM_SET_GSI_ROUTING",   KVM_SET_GSI_ROUTING        },
+	{"KVM_KVMCLOCK_CTRL",     KVM_KVMCLOCK_CTRL          },
 	{"KVM_GET_REGS",          KVM_GET_REGS               },
 	{"KVM_IOEVENTFD",         KVM_IOEVENTFD              },
 	{"TUNSETOFFLOAD",         TUNSETOFFLOAD              },
@@ -41,6 +43,8 @@ static const struct {
 	{"VHOST_SET_VRING_ADDR",  VHOST_SET_VRING_ADDR       },
 	{"VHOST_NET_SET_BACKEND", VHOST_NET_SET_BACKEND      },
 	{"AF_UNIX",               AF_UNIX                    },
+	{"BLKGETSIZE64",          BLKGETSIZE64               },
+	{"F_SETFL",               F_SETFL                    },
 	{"TCSETS",                TCSETS                     },
 	{"NULL",		  0			  },
 	{"PROT_NONE",             PROT_NONE                  },

@@ -51,16 +51,19 @@ int loop_take_signals(struct loop *l)
 
 int loop_init(struct loop *l)
 {
-	struct console *c = l->console;
-
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
 	l->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (l->epoll < 0 || l->timer < 0 || watch(l, l->timer, EV_TIMER, EPOLLIN | EPOLLET) ||
 	    watch(l, l->signals, EV_SIGNAL, EPOLLIN))
 		return log_fail(errno, "the event loop cannot be set up: %s", strerror(errno));
+	return 0;
+}
+
+void loop_take_console(struct loop *l, struct console *c)
+{
+	l->console = c;
 	/* What epoll refuses (EPERM) is always ready. */
 	c->in_watch = c->in_watch && !watch(l, c->in, EV_IN, EPOLLIN | EPOLLET);
-	return 0;
 }
 
 static int watcher_add(void *ctx, struct watch *w)
@@ -172,10 +175,8 @@ static void dispatch(struct loop *l, const struct epoll_event *e)
 void loop_run(struct loop *l)
 {
 	struct epoll_event e[EVENTS];
-	bool more = false;
+	bool more = l->board != NULL; /* a file or /dev/null as input gives no event */
 
-	if (l->board)
-		input(l); /* a file or /dev/null gives no event */
 	while (!l->ended(l->ctx)) {
 		int n = epoll_wait(l->epoll, e, EVENTS, more ? 0 : l->patience_ms ?: -1);
 

@@ -32,10 +32,11 @@ struct loop {
  */
 int loop_take_signals(struct loop *l);
 /*
- * Creates the other descriptors; the caller has set board, console and the functions. 0 or -errno,
- * logged.
+ * Creates the other descriptors; the caller has set the functions. 0 or -errno, logged.
  */
 int loop_init(struct loop *l);
+/* From now on the console's input is taken; console_open() comes before. */
+void loop_take_console(struct loop *l, struct console *c);
 /* How devices reach the loop's epoll. After loop_init(), in the loop's thread or before it runs. */
 void loop_watcher(struct loop *l, struct watcher *w);
 /* Runs until `ended` says so; board_wake() makes it look. */

@@ -34,6 +34,8 @@ static void host_mark(void *ctx, uint8_t val, uint64_t now)
 	struct machine *m = ctx;
 
 	timeline_mark(m->timeline, val, now);
+	if (m->mark)
+		m->mark(m, val, now);
 }
 
 static void host_quit(void *ctx, uint8_t status)

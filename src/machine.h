@@ -30,6 +30,8 @@ struct machine {
 	struct board_host host;
 	struct boot_entry entry;
 	struct devices devices;
+	/* Told of the guest's writes to the boot-timer page, beside the timeline; NULL: nobody. */
+	void (*mark)(void *ctx, uint8_t val, uint64_t now);
 	char cmdline[CMDLINE_MAX]; /* the user's and what the devices add */
 	uint8_t test_mmio[TEST_MMIO_SIZE];
 };

@@ -20,6 +20,7 @@
 #include <linux/seccomp.h>
 
 #include "io_filter.h"
+#include "loop_api_filter.h"
 #include "loop_devices_filter.h"
 #include "loop_filter.h"
 #include "loop_vsock_filter.h"
@@ -28,7 +29,7 @@
 
 #include "log.h"
 
-static void (*on_violation)(void);
+static int (*on_violation)(int nr);
 
 /* A descriptor that is opened later must not become stdout or stderr. */
 static void fill_standard(void)
@@ -116,6 +117,11 @@ int sandbox_loop_vsock(void)
 	return load(loop_vsock_filter, ARRAY_SIZE(loop_vsock_filter));
 }
 
+int sandbox_loop_api(void)
+{
+	return load(loop_api_filter, ARRAY_SIZE(loop_api_filter));
+}
+
 int sandbox_io(void)
 {
 	int err = sandbox_drop();
@@ -125,17 +131,20 @@ int sandbox_io(void)
 
 static void violation(int sig, siginfo_t *si, void *context)
 {
-	on_violation();
+	int status = on_violation(si->si_syscall);
+
+	if (status)
+		_exit(status);
 	log_err("thread %d made system call %d, which its policy forbids; please report this",
 		(int)syscall(SYS_gettid), si->si_syscall);
 	_exit(SANDBOX_STATUS);
 }
 
-int sandbox_on_violation(void (*restore)(void))
+int sandbox_on_violation(int (*last_words)(int nr))
 {
 	struct sigaction sa = {.sa_sigaction = violation, .sa_flags = SA_SIGINFO};
 
-	on_violation = restore;
+	on_violation = last_words;
 	if (sigaction(SIGSYS, &sa, NULL) < 0)
 		return log_fail(errno, "sigaction: %s", strerror(errno));
 	return 0;

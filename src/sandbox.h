@@ -20,11 +20,13 @@ int sandbox_vcpu_test(void); /* with seccomp/testdev.policy, for --test-device *
 int sandbox_loop(void);
 int sandbox_loop_devices(void); /* with devices.policy */
 int sandbox_loop_vsock(void);   /* with vsock.policy as well */
+int sandbox_loop_api(void);     /* with api.policy as well */
 /* seccomp/io.policy for the disks' worker. It is made before sandbox_drop(), so it drops too. */
 int sandbox_io(void);
 /*
- * A forbidden system call ends the process with SANDBOX_STATUS after one sentence; `restore` is
- * called first, in the signal handler. 0 or -errno, logged.
+ * A forbidden system call ends the process. `last_words`, called first in the signal handler with
+ * its number, returns the exit status, or 0: then it is SANDBOX_STATUS, after one sentence. 0 or
+ * -errno, logged.
  */
 #define SANDBOX_STATUS 159 /* 128 + SIGSYS */
-int sandbox_on_violation(void (*restore)(void));
+int sandbox_on_violation(int (*last_words)(int nr));

@@ -11,8 +11,7 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "devices.h"
-#include "kvm/vm.h"
+#include "fc.h"
 #include "log.h"
 #include "loop.h"
 #include "opts.h"
@@ -55,6 +54,12 @@ static void restore_console(void)
 	console_restore(&vmm.console);
 }
 
+static int on_forbidden(int nr)
+{
+	restore_console();
+	return 0;
+}
+
 static void on_fatal(int sig)
 {
 	restore_console(); /* then the default action, since the handler was for one shot */
@@ -89,7 +94,6 @@ static int open_users_face(void)
 	int err;
 
 	vmm.loop.board = &vmm.machine.board;
-	vmm.loop.console = &vmm.console;
 	vmm.loop.ended = run_ended;
 	vmm.loop.ask_end = ask_end;
 	if (devconf_count(&vmm.opts.machine.devices))
@@ -99,13 +103,17 @@ static int open_users_face(void)
 		err = console_open(&vmm.console);
 	if (vmm.console.raw)
 		catch_fatal();
-	return err ? err : loop_init(&vmm.loop);
+	if (!err)
+		err = loop_init(&vmm.loop);
+	if (!err)
+		loop_take_console(&vmm.loop, &vmm.console);
+	return err;
 }
 
 /* Lock-down has one order: nothing is opened after it, and the guest runs only behind it. */
 static int confine(void)
 {
-	int err = sandbox_on_violation(restore_console);
+	int err = sandbox_on_violation(on_forbidden);
 
 	if (!err)
 		err = sandbox_drop();
@@ -217,6 +225,8 @@ int main(int argc, char **argv)
 {
 	int status = STATUS_USAGE;
 
+	if (fc_wanted(argc, argv))
+		_exit(fc_main(argc, argv));
 	timeline_reach(&vmm.timeline, PHASE_MAIN);
 	vmm.timeline_fd = -1;
 	if (opts_parse(&vmm.opts, argc, argv) == 0)

@@ -6,6 +6,37 @@
 
 #define PAGE 4096
 
+void metrics_vcpus(struct metrics_vcpu *m, const struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->cpus; i++) {
+		const struct vcpu *v = &vm->vcpu[i];
+
+		m->exit_io_in += v->pio[0];
+		m->exit_io_out += v->pio[1];
+		m->exit_mmio_read += v->mmio[0];
+		m->exit_mmio_write += v->mmio[1];
+	}
+}
+
+void metrics_mmds(struct metrics_mmds *m, const struct mmds_counters *c)
+{
+	*m = (struct metrics_mmds){
+		.rx_accepted = c->rx_accepted,
+		.rx_accepted_err = c->rx_accepted_err,
+		.rx_accepted_unusual = c->rx_accepted_unusual,
+		.rx_bad_eth = c->rx_bad_eth,
+		.rx_invalid_token = c->rx_invalid_token,
+		.rx_no_token = c->rx_no_token,
+		.rx_count = c->rx_count,
+		.tx_bytes = c->tx_bytes,
+		.tx_count = c->tx_count,
+		.tx_errors = c->tx_errors,
+		.tx_frames = c->tx_frames,
+		.connections_created = c->connections_created,
+		.connections_destroyed = c->connections_destroyed,
+	};
+}
+
 void metrics_blk(struct metrics_block *m, const struct blk *b)
 {
 	m->execute_fails = b->dev.errors - MIN(b->dev.errors, b->count.refused);

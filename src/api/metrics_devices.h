@@ -3,6 +3,8 @@
  * a device that runs are read as they are.
  */
 #pragma once
+#include "../kvm/vm.h"
+#include "../mmds/counters.h"
 #include "../virtio/balloon.h"
 #include "../virtio/blk.h"
 #include "../virtio/net.h"
@@ -10,6 +12,8 @@
 #include "../virtio/vsock.h"
 #include "metrics.h"
 
+void metrics_vcpus(struct metrics_vcpu *m, const struct vm *vm);
+void metrics_mmds(struct metrics_mmds *m, const struct mmds_counters *c);
 void metrics_blk(struct metrics_block *m, const struct blk *b);
 void metrics_net(struct metrics_net *m, const struct net *n);
 void metrics_vsock(struct metrics_vsock *m, const struct vsock *v);

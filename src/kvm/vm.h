@@ -39,6 +39,7 @@ struct vcpu {
 	uint64_t entered_ns;        /* first KVM_RUN; 0 before */
 	uint64_t exits[VCPU_EXITS]; /* by KVM_EXIT_* */
 	uint64_t kicks;             /* KVM_RUN interrupted */
+	uint64_t pio[2], mmio[2];   /* exits for reads and for writes */
 };
 
 /*

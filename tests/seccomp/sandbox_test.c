@@ -20,6 +20,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <linux/fs.h>
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/vhost.h>
@@ -36,9 +37,11 @@ enum {
 	DEVICES = 8,
 	VSOCK = 16,
 	IO = 32,
+	API = 64,
 	NONE = 0,
 	VCPUS = VCPU | VCPU_TEST,
-	DEVS = DEVICES | VSOCK, /* the loop with virtio devices */
+	SOCKETS = VSOCK | API,
+	DEVS = DEVICES | SOCKETS, /* the loop with virtio devices */
 	LOOPS = LOOP | DEVS,
 	ALL = VCPUS | LOOPS, /* all that touch chips */
 	EVERY = ALL | IO,
@@ -54,6 +57,7 @@ static const struct role {
 	{"loop",         LOOP,      sandbox_loop        },
 	{"loop_devices", DEVICES,   sandbox_loop_devices},
 	{"loop_vsock",   VSOCK,     sandbox_loop_vsock  },
+	{"loop_api",     API,       sandbox_loop_api    },
 	{"io",           IO,        sandbox_io          },
 };
 
@@ -73,13 +77,13 @@ static const struct row {
 	{"execve",             NONE,      SYS_execve,       P("/bin/true"), 0, 0, 0},
 	{"execveat",           NONE,      SYS_execveat,     -1, P(""), 0, 0},
 	{"open",               NONE,      SYS_open,         P("/etc/passwd"), O_RDONLY, 0, 0},
-	{"openat",             NONE,      SYS_openat,       AT_FDCWD, P("/etc/passwd"), O_RDONLY, 0},
+	{"openat",             API,       SYS_openat,       AT_FDCWD, P("/etc/passwd"), O_RDONLY, 0},
 	{"openat2",            NONE,      SYS_openat2,      AT_FDCWD, P("/"), 0, 0},
 	{"creat",              NONE,      SYS_creat,        P("/tmp/x"), 0600, 0, 0},
-	{"unlink",             VSOCK,      SYS_unlink,       P("/tmp/x"), 0, 0, 0},
-	{"socket",             VSOCK,      SYS_socket,       AF_UNIX, SOCK_STREAM, 0, 0},
+	{"unlink",             SOCKETS,      SYS_unlink,       P("/tmp/x"), 0, 0, 0},
+	{"socket",             SOCKETS,      SYS_socket,       AF_UNIX, SOCK_STREAM, 0, 0},
 	{"socket of netlink",  NONE,      SYS_socket,       AF_NETLINK, SOCK_RAW, 0, 0},
-	{"connect",            VSOCK,      SYS_connect,      -1, 0, 0, 0},
+	{"connect",            SOCKETS,      SYS_connect,      -1, 0, 0, 0},
 	{"bind",               NONE,      SYS_bind,         -1, 0, 0, 0},
 	{"mmap executable",    NONE,      SYS_mmap,         0, 4096, PROT_READ | PROT_EXEC,
 	                                                    MAP_PRIVATE | MAP_ANONYMOUS},
@@ -112,6 +116,7 @@ static const struct row {
 	{"KVM_RUN",            VCPUS,     SYS_ioctl,        -1, KVM_RUN, 0, 0},
 	{"KVM_INTERRUPT",      VCPUS,     SYS_ioctl,        -1, KVM_INTERRUPT, 0, 0},
 	{"KVM_GET_REGS",       VCPUS,     SYS_ioctl,        -1, P(KVM_GET_REGS), 0, 0},
+	{"KVM_KVMCLOCK_CTRL",       VCPUS,     SYS_ioctl,        -1, P(KVM_KVMCLOCK_CTRL), 0, 0},
 	{"exit",               VCPUS | IO,     SYS_exit,         CALL_RETURNED, 0, 0, 0},
 	{"mprotect none",      VCPU_TEST, SYS_mprotect,     P(page), 4096, PROT_NONE, 0},
 	{"mprotect data",      VCPU_TEST, SYS_mprotect,     P(page), 4096, PROT_READ | PROT_WRITE, 0},
@@ -141,14 +146,21 @@ static const struct row {
 	{"io_uring_enter",     DEVS,      SYS_io_uring_enter, -1, 0, 0, 0},
 	{"io_uring_register",  NONE,      SYS_io_uring_register, -1, 0, 0, 0},
 	{"getrandom",          DEVS,      SYS_getrandom,    P(page), 16, 1, 0},
-	{"accept4",            VSOCK,     SYS_accept4,      -1, 0, 0, 0},
-	{"recvfrom",           VSOCK,     SYS_recvfrom,     -1, P(page), 1, 0},
+	{"accept4",            SOCKETS,     SYS_accept4,      -1, 0, 0, 0},
+	{"recvfrom",           SOCKETS,     SYS_recvfrom,     -1, P(page), 1, 0},
 	{"recvmsg",            NONE,      SYS_recvmsg,      -1, P(page), 0, 0},
-	{"sendmsg",            VSOCK,     SYS_sendmsg,      -1, P(page), MSG_DONTWAIT | MSG_NOSIGNAL, 0},
+	{"sendmsg",            SOCKETS,     SYS_sendmsg,      -1, P(page), MSG_DONTWAIT | MSG_NOSIGNAL, 0},
 	{"sendmsg that blocks", NONE,     SYS_sendmsg,      -1, P(page), 0, 0},
-	{"newfstatat",         VSOCK,     SYS_newfstatat,   -1, P(""), P(page), 0},
-	{"shutdown",           VSOCK,     SYS_shutdown,     -1, 0, 0, 0},
-	{"close",              VSOCK,     SYS_close,        -1, 0, 0, 0},
+	{"newfstatat",         SOCKETS,     SYS_newfstatat,   -1, P(""), P(page), 0},
+	{"brk",                API,       SYS_brk,          0, 0, 0, 0},
+	{"mmap for the heap",  API,       SYS_mmap,         0, 4096, PROT_READ | PROT_WRITE,
+	 MAP_PRIVATE | MAP_ANONYMOUS},
+	{"mremap",             API,       SYS_mremap,       P(page), 4096, 8192, 0},
+	{"fcntl F_SETFL",      API,       SYS_fcntl,        -1, F_SETFL, 0, 0},
+	{"fcntl F_SETOWN",     NONE,      SYS_fcntl,        -1, F_SETOWN, 0, 0},
+	{"BLKGETSIZE64",       API,       SYS_ioctl,        -1, BLKGETSIZE64, 0, 0},
+	{"shutdown",           SOCKETS,     SYS_shutdown,     -1, 0, 0, 0},
+	{"close",              SOCKETS,     SYS_close,        -1, 0, 0, 0},
 	{"socket of the internet", NONE,  SYS_socket,       AF_INET, SOCK_STREAM, 0, 0},
 	{"preadv",             IO,        SYS_preadv,       -1, 0, 0, 0},
 	{"pwritev2",           IO,        SYS_pwritev2,     -1, 0, 0, 0},
@@ -183,10 +195,11 @@ static void check(bool good, const char *role, const char *what, const char *way
 	failures += !good;
 }
 
-static void restore(void)
+static int restore(int nr)
 {
 	if (write(STDERR_FILENO, "restored\n", 9) < 0)
 		_exit(1);
+	return 0;
 }
 
 /* Runs `act` under the role's filter in a child; gives the wait status, and stderr in `text`. */
