@@ -146,6 +146,8 @@ static bool conn_acked(struct conn *c, const struct segment *s, uint64_t now, bo
 		   ++c->dups == DUPS) {
 		c->snd_nxt = c->snd_una;
 		*odd = true;
+	} else if (seq_diff(c->snd_edge, c->snd_una) <= 0 && seq_diff(edge, c->snd_una) > 0) {
+		c->snd_nxt = c->snd_una; /* it opens: what probed it was not taken */
 	}
 	c->snd_edge = edge;
 	conn_arm(c, now, news);
