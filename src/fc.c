@@ -370,6 +370,7 @@ static void init_api(void)
 		.count = &metrics_api,
 	};
 
+	json_object_seed(0); /* it reads /dev/urandom, which no filter allows */
 	api_init(&fc.api, &conf);
 }
 
@@ -496,8 +497,11 @@ bool fc_wanted(int argc, char **argv)
 
 	if (!strcmp(name, "firecracker"))
 		return true;
-	return argc > 1 && !strncmp(argv[1], "--", 2) && strcmp(argv[1], "--help") &&
-	       strcmp(argv[1], "--version");
+	/* Whoever says run means it. */
+	for (int i = 1; i < argc && !strncmp(argv[1], "--", 2); i++)
+		if (!strcmp(argv[i], "--api-sock") || !strcmp(argv[i], "--config-file"))
+			return true;
+	return false;
 }
 
 int fc_main(int argc, char **argv)

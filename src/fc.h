@@ -5,7 +5,7 @@
 #pragma once
 #include <stdbool.h>
 
-/* Was it started as one: under the name firecracker, or with one of its options first? */
+/* Was it started as one: under the name firecracker, or with --api-sock or --config-file? */
 bool fc_wanted(int argc, char **argv);
 /* Returns the exit status. */
 int fc_main(int argc, char **argv);
