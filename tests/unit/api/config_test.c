@@ -141,36 +141,38 @@ static void everything_is_rendered_as_firecracker_does(void **state)
 	"number if SMT is enabled."
 #define BAD_MEM "The memory size (MiB) is either 0, or not a multiple of the configured page size."
 
+// clang-format off
 static const struct {
 	const char *text, *why;
 } bad_machines[] = {
-	{"{\"vcpu_count\":0,\"mem_size_mib\":128}",                                BAD_VCPUS                                         },
-	{"{\"vcpu_count\":33,\"mem_size_mib\":128}",                               BAD_VCPUS                                         },
-	{"{\"vcpu_count\":3,\"mem_size_mib\":128,\"smt\":true}",                   BAD_VCPUS                                         },
-	{"{\"vcpu_count\":1,\"mem_size_mib\":0}",                                  BAD_MEM                                           },
-	{"{\"vcpu_count\":1,\"mem_size_mib\":129,\"huge_pages\":\"2M\"}",          BAD_MEM                                           },
-	{"{\"vcpu_count\":1,\"mem_size_mib\":129,\"huge_pages\":\"Transparent\"}", BAD_MEM                                           },
+	{"{\"vcpu_count\":0,\"mem_size_mib\":128}", BAD_VCPUS},
+	{"{\"vcpu_count\":33,\"mem_size_mib\":128}", BAD_VCPUS},
+	{"{\"vcpu_count\":3,\"mem_size_mib\":128,\"smt\":true}", BAD_VCPUS},
+	{"{\"vcpu_count\":1,\"mem_size_mib\":0}", BAD_MEM},
+	{"{\"vcpu_count\":1,\"mem_size_mib\":129,\"huge_pages\":\"2M\"}", BAD_MEM},
+	{"{\"vcpu_count\":1,\"mem_size_mib\":129,\"huge_pages\":\"Transparent\"}", BAD_MEM},
 	{"{\"vcpu_count\":256,\"mem_size_mib\":128}",
-	 "invalid value: integer `256`, expected u8 at line 1 column 17"                                                             },
+	 "invalid value: integer `256`, expected u8 at line 1 column 17"},
 	{"{\"vcpu_count\":\"-2\",\"mem_size_mib\":128}",
-	 "invalid type: string \"-2\", expected u8 at line 1 column 18"                                                              },
+	 "invalid type: string \"-2\", expected u8 at line 1 column 18"},
 	{"{\"vcpu_count\":1,\"mem_size_mib\":18446744073709551616}",
 	 "invalid type: floating point `1.8446744073709552e+19`, expected usize at line 1 "
-	 "column 51"														 },
-	{"{\"mem_size_mib\": 128}",						"missing field `vcpu_count` at line 1 column 21"  },
-	{"{\"vcpu_count\": 2}",						    "missing field `mem_size_mib` at line 1 column 17"},
+	 "column 51"},
+	{"{\"mem_size_mib\": 128}", "missing field `vcpu_count` at line 1 column 21"},
+	{"{\"vcpu_count\": 2}", "missing field `mem_size_mib` at line 1 column 17"},
 	{"{\"vcpu_count\":1,\"mem_size_mib\":128,\"huge_pages\":\"1G\"}",
-	 "unknown variant `1G`, expected one of `None`, `Transparent`, `2M` at line 1 column 52"                                     },
+	 "unknown variant `1G`, expected one of `None`, `Transparent`, `2M` at line 1 column 52"},
 	{"{\"vcpu_count\":1,\"mem_size_mib\":128,\"cpu_template\":\"X\"}",
 	 "unknown variant `X`, expected one of `C3`, `T2`, `T2S`, `None`, `T2CL`, `T2A` at line 1 "
-	 "column 53"														 },
+	 "column 53"},
 	{"{\"vcpu_count\":1,\"mem_size_mib\":128,\"cpu_template\":\"T2\"}",
 	 "minnow has no static CPU template T2: give its contents to PUT /cpu-config as a custom "
-	 "one"														       },
+	 "one"},
 	{"{\"vcpu_count\":1,\"mem_size_mib\":128,\"ht_enabled\":false}",
 	 "unknown field `ht_enabled`, expected one of `vcpu_count`, `mem_size_mib`, `smt`, "
-	 "`cpu_template`, `track_dirty_pages`, `huge_pages` at line 1 column 47"                                                     },
+	 "`cpu_template`, `track_dirty_pages`, `huge_pages` at line 1 column 47"},
 };
+// clang-format on
 
 static void a_bad_machine_changes_nothing(void **state)
 {
@@ -266,27 +268,29 @@ static void boot_files_are_opened_at_once_and_replaced_as_a_whole(void **state)
 #define DRIVE(id, root, rest)                                                                      \
 	"{\"drive_id\":\"" id "\",\"path_on_host\":\"/" id "\",\"is_root_device\":" root rest "}"
 
+// clang-format off
 static const struct {
 	const char *args;  /* as in JSON; NULL: none are given */
 	const char *drive; /* NULL: none */
 	bool pci;
 	const char *cmdline;
 } cmdlines[] = {
-	{NULL,			  NULL,             false,           DEFAULT_ARGS " pci=off"							 },
-	{NULL,			  NULL,             true,            DEFAULT_ARGS								    },
-	{"\"\"",			NULL,             false,           "pci=off"								       },
-	{"\"\"",			NULL,             true,            ""									      },
-	{"\"  a b \\n\"",               NULL,             false,           "a b pci=off"								   },
-	{"\"a\"",		       DRIVE("d",        "true",          ""),									      false, "a pci=off root=/dev/vda rw"},
-	{"\"a\"", DRIVE("d",                 "true",                          ",\"is_read_only\":true"),												 true, "a root=/dev/vda ro"},
-	{"\"a\"",    DRIVE("d",                "true",",\"partuuid\":\"0e-01\""),true, "a root=PARTUUID=0e-01 rw"},
-	{"\"a\"",                 DRIVE("d",            "false",                ",\"partuuid\":\"0e-01\""),															   true, "a"},
-	{"\"pci=off\"",			     NULL,				       true,                             "pci=off"											  },
-	{"\"a -- b  c \"",                         DRIVE("d",				      "true",						     ""),false, "a pci=off root=/dev/vda rw -- b  c"},
-	{"\"a -- b -- c\"",                         NULL,true,"a -- b -- c"},
-	{"\"x=\\\"1 -- 2\\\" -- b\"",                       NULL,false,"x=\"1 -- 2\" pci=off -- b"  },
-	{"\" -- b\"",             NULL, false,                   "pci=off -- b"													 },
+	{NULL, NULL, false, DEFAULT_ARGS " pci=off"},
+	{NULL, NULL, true, DEFAULT_ARGS},
+	{"\"\"", NULL, false, "pci=off"},
+	{"\"\"", NULL, true, ""},
+	{"\"  a b \\n\"", NULL, false, "a b pci=off"},
+	{"\"a\"", DRIVE("d", "true", ""),									      false, "a pci=off root=/dev/vda rw"},
+	{"\"a\"", DRIVE("d", "true", ",\"is_read_only\":true"),												 true, "a root=/dev/vda ro"},
+	{"\"a\"", DRIVE("d", "true",",\"partuuid\":\"0e-01\""),true, "a root=PARTUUID=0e-01 rw"},
+	{"\"a\"", DRIVE("d", "false", ",\"partuuid\":\"0e-01\""),															   true, "a"},
+	{"\"pci=off\"", NULL, true, "pci=off"},
+	{"\"a -- b  c \"", DRIVE("d", "true", ""),false, "a pci=off root=/dev/vda rw -- b  c"},
+	{"\"a -- b -- c\"", NULL,true,"a -- b -- c"},
+	{"\"x=\\\"1 -- 2\\\" -- b\"", NULL,false,"x=\"1 -- 2\" pci=off -- b"},
+	{"\" -- b\"", NULL, false, "pci=off -- b"},
 };
+// clang-format on
 
 static void the_command_line_gets_root_and_pci(void **state)
 {
