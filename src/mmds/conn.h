@@ -37,6 +37,7 @@ struct conn {
 	enum conn_state state;
 	uint8_t mac[6], ip[4]; /* the client's */
 	uint16_t port;         /* in network order */
+	uint16_t to;           /* ... ours */
 
 	uint16_t mss;
 	uint32_t irs, rcv_nxt;

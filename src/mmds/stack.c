@@ -46,6 +46,7 @@ static void stack_reset(struct stack *s, const struct conn *c, uint32_t seq, uin
 	s->resets++;
 	*r = (struct stack_reset){
 		.port = c->port,
+		.from = c->to,
 		.s = {.seq = seq, .ack = ack, .flags = flags | TCP_RST},
 	};
 	memcpy(r->mac, c->mac, sizeof(r->mac));
@@ -122,6 +123,7 @@ static void stack_open(struct stack *s, const struct conn *from, const struct se
 	memcpy(c->mac, from->mac, sizeof(c->mac));
 	memcpy(c->ip, from->ip, sizeof(c->ip));
 	c->port = from->port;
+	c->to = from->to;
 	conn_open(c, seg, stack_isn(s, from, now), now);
 	s->counters->connections_created++;
 }
@@ -195,6 +197,7 @@ static bool stack_tcp(struct stack *s, struct conn *from, const uint8_t *p, size
 	if (head < sizeof(h) || head > len)
 		return false;
 	from->port = h.from;
+	from->to = h.to;
 	seg = (struct segment){
 		.seq = ntohl(h.seq),
 		.ack = ntohl(h.ack),
@@ -327,7 +330,8 @@ static size_t write_arp(const struct stack *s, uint8_t *buf)
 
 /* The segment to `to`, in one packet. */
 static size_t write_segment(const struct stack *s, uint8_t *buf, const struct segment *seg,
-			    const uint8_t mac[6], const uint8_t ip_to[4], uint16_t port)
+			    const uint8_t mac[6], const uint8_t ip_to[4], uint16_t from,
+			    uint16_t to)
 {
 	struct tcp_mss mss = {TCP_OPT_MSS, sizeof(mss), htons(seg->mss)};
 	size_t opt = seg->mss ? sizeof(mss) : 0, head = sizeof(struct tcp) + opt;
@@ -340,8 +344,8 @@ static size_t write_segment(const struct stack *s, uint8_t *buf, const struct se
 		.proto = IP4_TCP,
 	};
 	struct tcp tcp = {
-		.from = htons(STACK_PORT),
-		.to = port,
+		.from = from,
+		.to = to,
 		.seq = htonl(seg->seq),
 		.ack = htonl(seg->ack),
 		.words = (uint8_t)(head / 4 << 4),
@@ -372,7 +376,7 @@ static size_t out_reset(struct stack *s, uint8_t *buf)
 
 	s->resets--;
 	memmove(s->reset, s->reset + 1, s->resets * sizeof(r));
-	return write_segment(s, buf, &r.s, r.mac, r.ip, r.port);
+	return write_segment(s, buf, &r.s, r.mac, r.ip, r.from, r.port);
 }
 
 /* The next connection's segment; 0: none has one. */
@@ -387,7 +391,7 @@ static size_t out_conn(struct stack *s, uint8_t *buf, uint64_t now)
 			continue;
 		s->next = (s->next + i + 1) % STACK_CONNS;
 		if (conn_out(c, &seg, now) == CONN_GOES_ON)
-			return write_segment(s, buf, &seg, c->mac, c->ip, c->port);
+			return write_segment(s, buf, &seg, c->mac, c->ip, c->to, c->port);
 		stack_reset(s, c, c->snd_nxt, c->rcv_nxt, TCP_ACK);
 		stack_close(s, c);
 		return s->resets ? out_reset(s, buf) : 0;

@@ -14,7 +14,7 @@
 /* An RST that is to be sent. */
 struct stack_reset {
 	uint8_t mac[6], ip[4];
-	uint16_t port;
+	uint16_t port, from; /* the client's, and ours; in network order */
 	struct segment s;
 };
 

@@ -38,7 +38,7 @@ static struct {
 	struct ip ip;
 	struct tcp tcp;
 	uint32_t seq, ack;
-	uint16_t port, window, mss;
+	uint16_t from, port, window, mss;
 	uint8_t flags;
 	const uint8_t *data;
 	size_t data_len;
@@ -192,7 +192,7 @@ static inline void take_ip(void)
 	len -= sizeof(in.ip);
 	memcpy(&in.tcp, p, sizeof(in.tcp));
 	assert_int_equal(sum_of(6 + (uint32_t)len + sum_of(0, &in.ip.from, 8), p, len), 0xffff);
-	assert_int_equal(ntohs(in.tcp.from), 80);
+	in.from = ntohs(in.tcp.from);
 	in.port = ntohs(in.tcp.to);
 	in.seq = ntohl(in.tcp.seq);
 	in.ack = ntohl(in.tcp.ack);
@@ -237,6 +237,7 @@ static inline bool recv_frame(void)
 static inline void comes(uint16_t port, uint8_t flags, uint32_t seq, uint32_t ack)
 {
 	assert_true(recv_frame());
+	assert_int_equal(in.from, STACK_PORT);
 	assert_int_equal(in.port, port);
 	assert_int_equal(in.flags, flags);
 	assert_int_equal(in.seq, seq);
@@ -301,6 +302,7 @@ static inline struct client connected(uint16_t port)
 static inline void brings(struct client *c, const char *p, size_t len)
 {
 	assert_true(recv_frame());
+	assert_int_equal(in.from, STACK_PORT);
 	assert_int_equal(in.port, c->port);
 	assert_int_equal(in.seq, c->ack);
 	assert_int_equal(in.data_len, len);

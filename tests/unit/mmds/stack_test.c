@@ -165,7 +165,12 @@ static void other_ports_are_refused(void **state)
 
 	o.tcp.to = htons(81);
 	assert_true(send_frame(&o, len));
-	comes(7, TCP_RST | TCP_ACK, 0, 5);
+	assert_true(recv_frame());
+	assert_int_equal(in.from, 81);
+	assert_int_equal(in.port, 7);
+	assert_int_equal(in.flags, TCP_RST | TCP_ACK);
+	assert_int_equal(in.seq, 0);
+	assert_int_equal(in.ack, 5);
 	assert_int_equal(count.rx_accepted_err, 1);
 }
 
