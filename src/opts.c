@@ -15,6 +15,7 @@ const char opts_help[] =
 	"minnow runs a virtual machine on Linux KVM.\n"
 	"\n"
 	"  minnow run [OPTIONS] KERNEL\n"
+	"  minnow --api-sock PATH | --config-file FILE ...    in Firecracker's place\n"
 	"\n"
 	"KERNEL is a bzImage, an ELF vmlinux, or a multiboot image. The console is stdin and\n"
 	"stdout; on a terminal Ctrl-A x ends the machine, Ctrl-A a sends a Ctrl-A.\n"
