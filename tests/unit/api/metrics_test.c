@@ -115,6 +115,7 @@ static const struct {
 static char path[64], why[256];
 static int reader = -1, writer = -1;
 static struct metrics now; /* what the machine counted so far */
+static char properties[200000] = "{\"a\":\"b\"}";
 
 static void fill(void *ctx, struct metrics *m)
 {
@@ -225,7 +226,7 @@ static void a_path_that_cannot_be_opened_is_refused(void **state)
 
 static void a_fifo_opens_before_anybody_reads_it_and_but_once(void **state)
 {
-	assert_int_equal(metrics_init(path, "my-id", "{\"a\":\"b\"}", why, sizeof(why)), 0);
+	assert_int_equal(metrics_init(path, "my-id", properties, why, sizeof(why)), 0);
 	assert_true(metrics_on());
 	reader = open(path, O_RDONLY | O_NONBLOCK);
 	writer = open(path, O_WRONLY | O_NONBLOCK);
@@ -424,7 +425,25 @@ static void our_counters_have_their_keys(void **state)
 	static struct vsock v;
 	static struct rng r;
 	static struct balloon bal;
+	static struct vm vm;
+	struct mmds_counters mmds;
+	const uint64_t *from = (const uint64_t *)&mmds, *to = (const uint64_t *)&now.mmds;
 
+	memset(&mmds, 7, sizeof(mmds));
+	metrics_mmds(&now.mmds, &mmds);
+	for (unsigned i = 0; i < sizeof(now.mmds) / sizeof(*to); i++)
+		assert_true(to[i] == *from);
+	vm.cpus = 2;
+	for (unsigned i = 0; i < vm.cpus; i++)
+		vm.vcpu[i] = (struct vcpu){
+			.pio = {1, 2},
+                          .mmio = {3, 4}
+                };
+	metrics_vcpus(&now.vcpu, &vm);
+	assert_int_equal(now.vcpu.exit_io_in, 107 + 2);
+	assert_int_equal(now.vcpu.exit_io_out, 4);
+	assert_int_equal(now.vcpu.exit_mmio_read, 11 + 6);
+	assert_int_equal(now.vcpu.exit_mmio_write, 10 + 8);
 	b.count = (struct blk_counters){.reads = 1,
 					.writes = 2,
 					.flushes = 3,
@@ -503,6 +522,19 @@ static void all_devices_fit_in_a_line(void **state)
 	json_decref(j);
 }
 
+static void a_line_that_is_too_long_is_not_written(void **state)
+{
+	json_t *j;
+
+	memset(properties + 6, 'b', sizeof(properties) - 7);
+	assert_int_equal(metrics_write(), -EMSGSIZE);
+	assert_null(next_line());
+	strcpy(properties, "{}");
+	j = written();
+	assert_int_equal(number(j, "logger", "metrics_fails"), 1);
+	json_decref(j);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -519,6 +551,7 @@ int main(void)
 		cmocka_unit_test(a_torn_line_ends_before_the_next_begins),
 		cmocka_unit_test(our_counters_have_their_keys),
 		cmocka_unit_test(all_devices_fit_in_a_line),
+		cmocka_unit_test(a_line_that_is_too_long_is_not_written),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);

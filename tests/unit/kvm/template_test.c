@@ -2,8 +2,10 @@
 #include "../../../src/kvm/template.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <linux/kvm.h>
@@ -127,6 +129,40 @@ static void what_kvm_does_not_have_is_told(void **state)
 	assert_fails(cpu_template_vcpu(&t, -1), EBADF, "the MSRs of the CPU template");
 }
 
+#define MSR_SYSENTER_CS 0x174
+#define MSR_NONE        0xdead
+
+static void msrs_of_a_real_vcpu_change(void **state)
+{
+	struct template_msr msr[] = {
+		{MSR_SYSENTER_CS, {0xf0, 0x50}},
+                {MSR_NONE,        {1, 1}      }
+        };
+	struct template_cap cap = {KVM_CAP_USER_MEMORY, false};
+	struct cpu_template t = {.msrs = 1, .msr = msr, .caps = 1, .cap = &cap};
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), vm, vcpu;
+
+	if (kvm < 0)
+		skip();
+	vm = ioctl(kvm, KVM_CREATE_VM, 0);
+	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+	assert_true(vcpu >= 0);
+	assert_int_equal(cpu_template_caps(&t, kvm), 0);
+	memset(&msrs, 0, sizeof(msrs));
+	msrs.t.nmsrs = 1;
+	msrs.t.entries[0] = (struct kvm_msr_entry){.index = MSR_SYSENTER_CS, .data = 0x88};
+	assert_int_equal(ioctl(vcpu, KVM_SET_MSRS, &msrs), 1);
+	assert_int_equal(cpu_template_vcpu(&t, vcpu), 0);
+	assert_int_equal(ioctl(vcpu, KVM_GET_MSRS, &msrs), 1);
+	assert_int_equal(msrs.t.entries[0].data, 0x58);
+	t.msrs = 2;
+	assert_fails(cpu_template_vcpu(&t, vcpu), EINVAL,
+		     "Template changes an MSR entry not supported by KVM: Register Address: dead");
+	close(vcpu);
+	close(vm);
+	close(kvm);
+}
+
 #define T(f) cmocka_unit_test_setup(f, begin)
 
 int main(void)
@@ -138,6 +174,7 @@ int main(void)
 		T(msrs_are_read_changed_and_written),
 		T(nothing_to_change_asks_nothing_of_kvm),
 		T(what_kvm_does_not_have_is_told),
+		T(msrs_of_a_real_vcpu_change),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
