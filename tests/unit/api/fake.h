@@ -45,7 +45,7 @@ __attribute__((format(printf, 1, 2))) static void tell(const char *fmt, ...)
 	va_end(ap);
 }
 
-static int fake_open(const char *kind, const char *path)
+static int fake_missing(const char *path)
 {
 	if (!strncmp(path, "missing", 7))
 		return log_fail(ENOENT, "%s: missing", path);
@@ -53,6 +53,15 @@ static int fake_open(const char *kind, const char *path)
 		return log_fail(EACCES, "%s: denied", path);
 	if (!strncmp(path, "dir", 3))
 		return log_fail(EINVAL, "%s is a directory", path);
+	return 0;
+}
+
+static int fake_open(const char *kind, const char *path)
+{
+	int err = fake_missing(path);
+
+	if (err)
+		return err;
 	for (int i = 0; i < (int)FAKE_OPEN; i++)
 		if (!fake.open[i]) {
 			fake.open[i] = malloc(strlen(kind) + strlen(path) + 2);
@@ -171,6 +180,10 @@ static bool fake_keys(void *ctx)
 
 static int fake_disk_path(void *ctx, unsigned disk, const char *path)
 {
+	int err = fake_missing(path);
+
+	if (err)
+		return err;
 	if (fake.path_fails)
 		return log_fail(fake.path_fails, "disk %s is odd", path);
 	tell("disk %u %s\n", disk, path);

@@ -296,6 +296,32 @@ static void the_writer_escapes_as_serde_does(void **state)
 	free(o.p);
 }
 
+static void the_writer_writes_utf8_whatever_it_gets(void **state)
+{
+	static const struct {
+		const char *in, *out;
+	} row[] = {
+		{"\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80",
+		 "\"\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\""                                                    },
+		{"\xf0\x90\x80\x80\xf1\x80\x80\x80\xf4\x8f\xbf\xbf",
+		 "\"\xf0\x90\x80\x80\xf1\x80\x80\x80\xf4\x8f\xbf\xbf\""                                                            },
+		{"a\x80z",						   "\"a\xef\xbf\xbdz\""                                  },
+		{"\xc0\xc1\xf5\xff",					 "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
+		{"\xe2\x82",						 "\"\xef\xbf\xbd\xef\xbf\xbd\""                        },
+		{"\xed\xa0\x80",					     "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""            },
+		{"\xc3",						     "\"\xef\xbf\xbd\""                                    },
+		{"\xf0\x9f\x98\"",					   "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\\\"\""        },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(row); i++) {
+		struct json_out o = {0};
+
+		json_put_string(&o, row[i].in);
+		assert_string_equal(o.p, row[i].out);
+		free(o.p);
+	}
+}
+
 static void the_writer_grows(void **state)
 {
 	struct json_out o = {0};
@@ -319,6 +345,7 @@ int main(void)
 		cmocka_unit_test(many_members_still_have_a_place),
 		cmocka_unit_test(free_names_keep_the_last_value),
 		cmocka_unit_test(the_writer_escapes_as_serde_does),
+		cmocka_unit_test(the_writer_writes_utf8_whatever_it_gets),
 		cmocka_unit_test(the_writer_grows),
 	};
 

@@ -552,9 +552,9 @@ static void a_file_that_cannot_be_had_changes_nothing(void **state)
 			       "No such file or directory (os error 2) foo.bar Please verify the "
 			       "request arguments.")});
 	fake.path_fails = EINVAL;
-	RUN({HTTP_PATCH, "/drives/a", "{\"drive_id\":\"a\",\"path_on_host\":\"dir\"}", 400,
+	RUN({HTTP_PATCH, "/drives/a", "{\"drive_id\":\"a\",\"path_on_host\":\"new\"}", 400,
 	     FAULT(DRIVE_FAULT "Block: Virtio backend error: Error manipulating the backing file: "
-			       "disk dir is odd Please verify the request arguments.")});
+			       "disk new is odd Please verify the request arguments.")});
 	assert_string_equal(fake.told, "");
 	ask(HTTP_GET, "/vm/config", NULL);
 	assert_non_null(strstr(last.body, "\"path_on_host\":\"a.img\",\"rate_limiter\":null"));
