@@ -218,7 +218,7 @@ enum fc_exit cli_end(enum fc_exit code)
 	}
 	/* The log may be a file: who started the process reads its stderr. */
 	n = snprintf(text, sizeof(text), "Error: %s\n", log_last());
-	if (n > 0)
+	if (n > 0 && *log_last())
 		print(STDERR_FILENO, text, MIN((size_t)n, sizeof(text) - 1));
 	log_err("Firecracker exiting with error. exit_code=%d", code);
 	return code;

@@ -193,6 +193,12 @@ static enum fc_exit end_badly(void)
 	return cli_end(FC_EXIT_BAD_CONFIG);
 }
 
+static enum fc_exit end_for_no_reason(void)
+{
+	*said = '\0';
+	return cli_end(FC_EXIT_ERROR);
+}
+
 static enum fc_exit end_well(void)
 {
 	return cli_end(FC_EXIT_OK);
@@ -225,6 +231,7 @@ static void an_end_says_its_code(void **state)
 {
 	assert_string_equal(printed(2, end_badly, FC_EXIT_BAD_CONFIG), "Error: it broke\n");
 	assert_string_equal(said, "Firecracker exiting with error. exit_code=152");
+	assert_string_equal(printed(2, end_for_no_reason, FC_EXIT_ERROR), "");
 	assert_string_equal(printed(2, end_well, FC_EXIT_OK), "");
 	assert_string_equal(said, "Firecracker exiting successfully. exit_code=0");
 }
