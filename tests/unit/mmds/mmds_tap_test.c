@@ -96,6 +96,11 @@ static void run(void (*client)(void))
 		carry_in();
 		carry_out();
 	}
+	for (unsigned i = 0; i < 20; i++) { /* its last words */
+		usleep(1000);
+		carry_in();
+		carry_out();
+	}
 	if (clock_now() >= until) {
 		kill(child, SIGKILL);
 		waitpid(child, &status, 0);

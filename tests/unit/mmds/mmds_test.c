@@ -1,5 +1,5 @@
-/* mmds_test.c - the metadata service put together: what the operator asks for, and one guest's frame
- * through a detour. */
+/* mmds_test.c - the metadata service put together: what the operator asks for, and one guest's
+ * frame through a detour. */
 #include "../../../src/mmds/mmds.h"
 
 #include <errno.h>
@@ -106,9 +106,13 @@ static void addresses_are_link_local(void **state)
 		uint8_t ip[4];
 		bool good;
 	} t[] = {
-		{{169, 254, 1, 0}, true},     {{169, 254, 254, 255}, true}, {{169, 254, 0, 10}, false},
-		{{169, 254, 255, 1}, false},  {{169, 253, 1, 1}, false},    {{168, 254, 1, 1}, false},
-		{{192, 168, 1, 1}, false},
+		{{169, 254, 1, 0},     true },
+                {{169, 254, 254, 255}, true },
+		{{169, 254, 0, 10},    false},
+                {{169, 254, 255, 1},   false},
+		{{169, 253, 1, 1},     false},
+                {{168, 254, 1, 1},     false},
+		{{192, 168, 1, 1},     false},
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
@@ -132,11 +136,18 @@ static void an_interface_has_the_address(void **state)
 	static const uint8_t ip[4] = {169, 254, 7, 8}, mac[6] = {6, 1, 0x23, 0x45, 0x67, 1};
 	const struct net_detour *d = &nic.detour;
 	uint8_t frame[42] = {0}, reply[1514];
-	struct arp a = {htons(1), htons(ETH_IP), 6, 4, htons(1), {0}, {0}, {0}, {169, 254, 7, 8}};
+	struct arp a = {
+		.hw = htons(ARP_ETHERNET),
+		.proto = htons(ETH_IP),
+		.hw_len = 6,
+		.proto_len = 4,
+		.op = htons(ARP_REQUEST),
+	};
 
 	assert_true(mmds_configure(&m, MMDS_V1, ip, false));
 	assert_int_equal(mmds_nic_open(&nic, &m), 0);
 	assert_memory_equal(d->ip, ip, 4);
+	memcpy(a.to_ip, ip, 4);
 	frame[12] = 8;
 	frame[13] = 6;
 	memcpy(frame + 14, &a, sizeof(a));
@@ -186,12 +197,9 @@ static void what_cannot_be_had_is_said(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(it_is_empty_at_first),
-		T(what_is_put_is_got),
-		T(faults_have_firecrackers_words),
-		T(addresses_are_link_local),
-		T(an_interface_has_the_address),
-		T(interfaces_share_the_store_and_nothing_else),
+		T(it_is_empty_at_first),           T(what_is_put_is_got),
+		T(faults_have_firecrackers_words), T(addresses_are_link_local),
+		T(an_interface_has_the_address),   T(interfaces_share_the_store_and_nothing_else),
 		T(what_cannot_be_had_is_said),
 	};
 

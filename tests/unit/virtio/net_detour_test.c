@@ -405,8 +405,10 @@ static void a_turn_is_bounded(void **state)
 	service.waiting = 1000;
 	frame_of(0x0800, 30);
 	driver_serve(&n.dev);
+	virtio_lock(&n.dev);
 	n.detour_more = true;
 	net_rx_run(&n.dev, 0);
+	virtio_unlock(&n.dev);
 	assert_int_equal(service.waiting, 1000 - 256);
 	assert_true(n.dev.again);
 }
