@@ -506,15 +506,17 @@ bool fc_wanted(int argc, char **argv)
 
 int fc_main(int argc, char **argv)
 {
-	enum fc_exit code = cli_parse(&fc.opts, argc, argv);
+	enum fc_exit code;
 
+	logger_init("anonymous-instance"); /* until it is known */
+	code = cli_parse(&fc.opts, argc, argv);
 	if (code)
-		return code;
+		return cli_end(code);
 	if (fc.opts.help || fc.opts.version || fc.opts.snapshot_version)
 		return cli_print(&fc.opts, MINNOW_VERSION);
 	if (fc.opts.describe_snapshot) {
 		log_err("%s: minnow has no snapshots yet", fc.opts.describe_snapshot);
-		return FC_EXIT_ERROR;
+		return cli_end(FC_EXIT_ERROR);
 	}
 	return cli_end(fc_run());
 }

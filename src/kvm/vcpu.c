@@ -355,6 +355,7 @@ void *vcpu_main(void *arg)
 
 	snprintf(name, sizeof(name), "fc_vcpu %u", v->id);
 	pthread_setname_np(pthread_self(), name);
+	log_thread(name);
 	my_run = v->run;
 	if (v->vm->confine && v->vm->confine())
 		vm_end(v->vm, VM_HOST_FAILED, 0);

@@ -19,6 +19,7 @@
 #include "../clock.h"
 #include "../log.h"
 #include "cpuid.h"
+#include "template.h"
 #include "vcpu.h"
 
 #define VCPU_STACK (256 * KIB)
@@ -139,6 +140,10 @@ int vm_create_vcpus(struct vm *vm, const struct vm_conf *c)
 	struct cpuid_conf conf = {.cpus = vm->cpus, .flags = c->cpu_flags, .tsc_deadline = true};
 	int err = supported_cpuid(vm, &cpuid.t), khz, size, max;
 
+	if (!err && c->model)
+		err = cpu_template_caps(c->model, vm->kvm);
+	if (!err && c->model)
+		err = cpu_template_cpuid(c->model, &cpuid.t);
 	if (err)
 		return err;
 	size = ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
@@ -160,6 +165,8 @@ int vm_create_vcpus(struct vm *vm, const struct vm_conf *c)
 		}
 		if (!err)
 			err = vcpu_create(&vm->vcpu[i], vm, i, &cpuid.t);
+		if (!err && c->model)
+			err = cpu_template_vcpu(c->model, vm->vcpu[i].fd);
 		if (err)
 			return err;
 	}
