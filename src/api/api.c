@@ -14,6 +14,7 @@
 #include "../clock.h"
 #include "../log.h"
 #include "routes.h"
+#include "template_json.h"
 
 struct route {
 	enum http_method method;
@@ -300,8 +301,8 @@ void api_init(struct api *a, const struct api_conf *conf)
 
 void api_finish(struct api *a)
 {
-	if (a->config.cpu && a->conf.hooks.cpu_template_free)
-		a->conf.hooks.cpu_template_free(a->conf.hooks.ctx, a->config.cpu);
+	if (a->config.cpu)
+		cpu_template_free(a->config.cpu);
 	config_finish(&a->config);
 	free(a->properties);
 }

@@ -29,9 +29,6 @@ struct api_hooks {
 	int (*mmds_patch)(void *ctx, json_t *value, char *why, size_t size);
 	char *(*mmds_get)(void *ctx, size_t *len); /* from malloc(); NULL: no memory */
 	void (*mmds_config)(void *ctx, const struct config_mmds *m); /* each time it is set */
-	/* A custom template, which the last one makes way for. */
-	int (*cpu_template)(void *ctx, json_t *v, struct cpu_template **t, char *why, size_t size);
-	void (*cpu_template_free)(void *ctx, struct cpu_template *t);
 };
 
 struct api_conf {
@@ -61,4 +58,4 @@ int api_start(struct api *a, char *why);
 extern const struct json_table api_logger_table, api_metrics_table;
 int api_set_logger(struct api *a, const json_t *const *got, char *why);
 int api_set_metrics(struct api *a, const json_t *const *got, char *why);
-int api_set_cpu(struct api *a, json_t *v, char *why);
+int api_set_cpu(struct api *a, const json_t *v, char *why);

@@ -1,10 +1,11 @@
-/* api_tell.c - what tells of the machine, as clients describe it: the log and the metrics. */
+/* api_tell.c - log, metrics and CPU template, as clients describe them. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "api.h"
+#include "template_json.h"
 
 static const struct {
 	const char *name;
@@ -86,17 +87,16 @@ int api_set_metrics(struct api *a, const json_t *const *got, char *why)
 	return 0;
 }
 
-int api_set_cpu(struct api *a, json_t *v, char *why)
+/* The last template makes way for it. */
+int api_set_cpu(struct api *a, const json_t *v, char *why)
 {
-	const struct api_hooks *h = &a->conf.hooks;
-	struct cpu_template *t = NULL;
-	int err = h->cpu_template ? h->cpu_template(h->ctx, v, &t, why, CONFIG_WHY)
-				  : config_refuse(why, "minnow has no CPU templates yet");
+	struct cpu_template *t;
+	int err = cpu_template_parse(v, &t, why, CONFIG_WHY);
 
 	if (err)
 		return err;
-	if (a->config.cpu && h->cpu_template_free)
-		h->cpu_template_free(h->ctx, a->config.cpu);
+	if (a->config.cpu)
+		cpu_template_free(a->config.cpu);
 	a->config.cpu = t;
 	return 0;
 }

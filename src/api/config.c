@@ -57,6 +57,15 @@ static int no_memory(char *why)
 	return config_refuse(why, "%s", config_os_error(ENOMEM));
 }
 
+/* A file may have other names than requests: "root-fs". */
+bool config_is_id(const char *s)
+{
+	for (; *s; s++)
+		if (*s <= ' ' || *s > '~' || *s == '"' || *s == '\\')
+			return false;
+	return true;
+}
+
 /* --- rate limiters --- */
 
 // clang-format off

@@ -10,6 +10,7 @@
 #define CONFIG_WHY         512u
 #define CONFIG_CMDLINE_MAX 2048u /* with the NUL, as in Firecracker */
 #define CONFIG_VCPUS_MAX   32u
+#define CONFIG_BAD_ID      "minnow takes no ID with blanks, quotes, backslashes or bytes beyond ASCII"
 #define CONFIG_FIELDS      10u /* at most, in a table */
 
 /* Opens for it; the unit tests and the fuzzer have their own. Descriptors, or -errno, logged. */
@@ -134,6 +135,8 @@ extern const struct json_table config_drive_patch, config_net_patch;
 enum { CONFIG_PATCH_ID, CONFIG_PATCH_PATH, CONFIG_PATCH_LIMITS };
 enum { CONFIG_PATCH_RX = 1, CONFIG_PATCH_TX };
 
+/* Metrics name devices by it, as it is. */
+bool config_is_id(const char *s);
 int config_find_drive(const struct api_config *c, const char *id); /* -1: there is none */
 int config_find_net(const struct api_config *c, const char *id);
 /* A rate limiter, as its table has passed it; NULL: none. */

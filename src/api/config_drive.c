@@ -105,6 +105,8 @@ static int drive_check(const struct api_config *c, int pos, const json_t *const 
 {
 	bool root = json_bool(got[ROOT], false);
 
+	if (!config_is_id(json_string_value(got[ID])))
+		return config_refuse(why, CONFIG_BAD_ID);
 	if (root && c->drives && c->drive[0].root && pos != 0)
 		return config_refuse(why, "A root block device already exists!");
 	if (got[SOCKET] && !got[PATH])

@@ -118,7 +118,7 @@ static int set_cpu(struct api *a, const json_t *v, char *why)
 
 	if (json_is_string(v))
 		err = read_json(a, &d, json_string_value(v), &text, JSON_NAMES_ONCE, why);
-	if (!err && api_set_cpu(a, d.root ? d.root : (json_t *)v, why))
+	if (!err && api_set_cpu(a, d.root ? d.root : v, why))
 		err = prefixed(why, "Invalid JSON: ");
 	json_free(&d);
 	free(text);

@@ -135,6 +135,8 @@ static int net_set(struct api_config *c, const json_t *const *got, char *why)
 	struct config_net n = {.mtu = (uint16_t)json_u64(got[MTU], 0)};
 	struct config_change rx, tx;
 
+	if (!config_is_id(json_string_value(got[ID])))
+		return config_refuse(why, CONFIG_BAD_ID);
 	n.has_mac = got[MAC] && parse_mac(json_string_value(got[MAC]), n.mac);
 	config_change(got[RX], &rx);
 	config_change(got[TX], &tx);

@@ -138,7 +138,7 @@ static const struct {
 	{"{" BOOT ",\"drives\":[],\"memory-hotplug\":{\"total_size_mib\":1024}}",
 	 FAILED "Memory hotplug config error: minnow has no hot-plug of memory"},
 	{"{" BOOT ",\"drives\":[],\"cpu-config\":[]}",
-	 FAILED "Invalid JSON: no template at line 1 column 1"},
+	 FAILED "Invalid JSON: invalid type: sequence, expected struct CustomCpuTemplate"},
 	{"{" BOOT ",\"drives\":[],\"cpu-config\":\"missing\"}",
 	 FAILED "Unable to open or read from the file missing: No such file or directory (os error "
 		"2)"},

@@ -376,30 +376,34 @@ static void a_drive_is_replaced_by_its_id(void **state)
 	assert_true(is_open("ro:/b"));
 }
 
+// clang-format off
 static const struct {
 	const char *text, *why;
 } bad_drives[] = {
 	{"{\"drive_id\":\"a\",\"is_root_device\":false,\"path_on_host\":\"missing.img\"}",
 	 "Unable to create the virtio block device: Virtio backend error: Error manipulating the "
-	 "backing file: No such file or directory (os error 2) missing.img"            },
+	 "backing file: No such file or directory (os error 2) missing.img"},
 	{"{\"drive_id\":\"a\",\"is_root_device\":false,\"path_on_host\":\"dir\"}",
 	 "Unable to create the virtio block device: Virtio backend error: Error manipulating the "
-	 "backing file: dir is a directory"					    },
+	 "backing file: dir is a directory"},
 	{"{\"drive_id\":\"a\",\"is_root_device\":false}",
-	 "Unable to create the virtio block device: Invalid block config."             },
+	 "Unable to create the virtio block device: Invalid block config."},
 	{"{\"drive_id\":\"a\",\"is_root_device\":false,\"path_on_host\":\"b\",\"socket\":\"s\"}",
-	 "Unable to create the virtio block device: Invalid block config."             },
+	 "Unable to create the virtio block device: Invalid block config."},
 	{"{\"drive_id\":\"a\",\"is_root_device\":false,\"socket\":\"s\"}",
-	 "minnow has no vhost-user-blk devices: give path_on_host in place of socket"  },
+	 "minnow has no vhost-user-blk devices: give path_on_host in place of socket"},
 	{"{\"drive_id\":\"a\",\"path_on_host\":\"b\"}",
-	 "missing field `is_root_device` at line 1 column 35"                          },
+	 "missing field `is_root_device` at line 1 column 35"},
 	{"{\"drive_id\":\"a\",\"is_root_device\":false,\"cache_type\":\"None\"}",
 	 "unknown variant `None`, expected `Unsafe` or `Writeback` at line 1 column 58"},
 	{"{\"drive_id\":\"a\",\"is_root_device\":false,\"rate_limiter\":{\"bw\":1}}",
-	 "unknown field `bw`, expected `bandwidth` or `ops` at line 1 column 62"       },
+	 "unknown field `bw`, expected `bandwidth` or `ops` at line 1 column 62"},
 	{"{\"drive_id\":\"a\",\"is_root_device\":false,\"rate_limiter\":{\"ops\":{\"size\":1}}}",
-	 "missing field `refill_time` at line 1 column 72"                             },
+	 "missing field `refill_time` at line 1 column 72"},
+	{"{\"drive_id\":\"a b\",\"is_root_device\":false,\"path_on_host\":\"b\"}",
+	 "minnow takes no ID with blanks, quotes, backslashes or bytes beyond ASCII"},
 };
+// clang-format on
 
 static void a_bad_drive_changes_nothing(void **state)
 {
@@ -500,32 +504,36 @@ static void a_bucket_without_size_or_time_is_none(void **state)
 	"structure: " error ". Invalid TUN/TAP Backend provided by " tap                           \
 	". Check our documentation on setting up the network devices."
 
+// clang-format off
 static const struct {
 	const char *text, *why;
 } bad_nets[] = {
-	{NET("n2",					 "t1",                    ""), NO_TAP("Resource busy (os error 16)",                 "t1")},
-	{NET("n1",						"t2",								""),                NO_TAP("Resource busy (os error 16)",  "t2")},
-	{NET("n1",					   "missing",								  ""),							      NO_TAP("No such file or directory (os error 2)",                                                              "missing")},
-	{NET("n3", "t3",              ",\"guest_mac\":\"06:00:00:00:00:01\""),
+	{NET("n2", "t1", ""), NO_TAP("Resource busy (os error 16)", "t1")},
+	{NET("n1", "t2", ""), NO_TAP("Resource busy (os error 16)", "t2")},
+	{NET("n1", "missing", ""), NO_TAP("No such file or directory (os error 2)", "missing")},
+	{NET("n3", "t3", ",\"guest_mac\":\"06:00:00:00:00:01\""),
 	 "The MAC address is already in use: 06:00:00:00:00:01"},
-	{NET("n3",         "t3",                    ",\"mtu\":67"),
-	 "Could not create the network device: MTU 67 is out of range [68, 65535]"																},
-	{NET("n3",				  "t3", ",\"mtu\":0"),
+	{NET("n3", "t3", ",\"mtu\":67"),
+	 "Could not create the network device: MTU 67 is out of range [68, 65535]"},
+	{NET("n3", "t3", ",\"mtu\":0"),
 	 "Could not create the network device: MTU 0 is out of range [68, 65535]"},
-	{NET("n3",				   "t3",  ",\"mtu\":65536"),
-	 "invalid value: integer `65536`, expected u16 at line 1 column 49"																 },
-	{NET("n3",			       "t3",        ",\"guest_mac\":\"06:00:00:00:00\""),
+	{NET("n3", "t3", ",\"mtu\":65536"),
+	 "invalid value: integer `65536`, expected u16 at line 1 column 49"},
+	{NET("n3", "t3", ",\"guest_mac\":\"06:00:00:00:00\""),
 	 "The provided MAC address is invalid. at line 1 column 66"},
-	{NET("n3",            "t3",                ",\"guest_mac\":\"06:00:00:00:00:0g\""),
-	 "The provided MAC address is invalid. at line 1 column 69"																	 },
-	{NET("n3",         "t3",                ",\"guest_mac\":\"06:00:00:00:00:01:\""),
+	{NET("n3", "t3", ",\"guest_mac\":\"06:00:00:00:00:0g\""),
+	 "The provided MAC address is invalid. at line 1 column 69"},
+	{NET("n3", "t3", ",\"guest_mac\":\"06:00:00:00:00:01:\""),
 	 "The provided MAC address is invalid. at line 1 column 70"},
-	{NET("n3",        "t3",                ",\"guest_mac\":\"\""),
-	 "The provided MAC address is invalid. at line 1 column 52"																	 },
-	{NET("n3",			  "t3",                ",\"allow_mmds_requests\":true"),
+	{NET("n3", "t3", ",\"guest_mac\":\"\""),
+	 "The provided MAC address is invalid. at line 1 column 52"},
+	{NET("n3", "t3", ",\"allow_mmds_requests\":true"),
 	 "unknown field `allow_mmds_requests`, expected one of `iface_id`, `host_dev_name`, "
 	 "`guest_mac`, `mtu`, `rx_rate_limiter`, `tx_rate_limiter` at line 1 column 59"},
+	{NET("n\\\"", "t3", ""), "minnow takes no ID with blanks, quotes, backslashes or bytes beyond ASCII"},
+	{NET("n\\u00e9", "t3", ""), "minnow takes no ID with blanks, quotes, backslashes or bytes beyond ASCII"},
 };
+// clang-format on
 
 static void a_bad_network_changes_nothing(void **state)
 {

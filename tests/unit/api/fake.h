@@ -294,21 +294,6 @@ static void fake_mmds_config(void *ctx, const struct config_mmds *m)
 	tell("mmds V%d %08x %d\n", m->v2 ? 2 : 1, m->ipv4, m->imds_compat);
 }
 
-static int fake_template(void *ctx, json_t *v, struct cpu_template **t, char *why, size_t size)
-{
-	if (!json_is_object(v)) {
-		snprintf(why, size, "no template at line 1 column 1");
-		return -EINVAL;
-	}
-	*t = malloc(1);
-	return 0;
-}
-
-static void fake_template_free(void *ctx, struct cpu_template *t)
-{
-	free(t);
-}
-
 /* --- a fresh one --- */
 
 static void fake_begin(bool pci)
@@ -332,9 +317,7 @@ static void fake_begin(bool pci)
                         .mmds_put = fake_put,
                         .mmds_patch = fake_patch,
                         .mmds_get = fake_get,
-                        .mmds_config = fake_mmds_config,
-                        .cpu_template = fake_template,
-                        .cpu_template_free = fake_template_free    },
+                        .mmds_config = fake_mmds_config         },
 		.files = &fake_files,
 		.count = &fake.count,
 	};
