@@ -24,10 +24,11 @@ static void put_string(struct text *t, const char *s, size_t len)
 	text_char(t, '"');
 	for (size_t i = 0; i < len; i++) {
 		uint8_t c = (uint8_t)s[i];
-		const char *at = memchr(from, c, sizeof(from) - 1);
+		const char *at;
 
-		if (c >= 0x20 && !at)
+		if (c >= 0x20 && c != '"' && c != '\\')
 			continue;
+		at = memchr(from, c, sizeof(from) - 1);
 		text_put(t, s + done, i - done);
 		done = i + 1;
 		text_char(t, '\\');

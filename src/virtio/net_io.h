@@ -17,6 +17,7 @@
 
 #define NET_DETOUR_HEAD 42u   /* bytes that show whom a frame is for: Ethernet and ARP */
 #define NET_DETOUR_MAX  4096u /* of a frame that is taken */
+#define NET_DETOUR_COST (NET_TURN_BYTES / 16) /* as so many bytes: each may ask for much work */
 
 #define NET_RX_SPILL (66 * KIB) /* more than any packet */
 #define NET_RX_IOV   1023u      /* IOV_MAX, but for the spill */

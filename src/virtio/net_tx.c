@@ -105,7 +105,7 @@ static bool tx_send(struct virtio_dev *d, unsigned pair, struct net_turn *t) REQ
 	if (n->detour && tx_detour(n, frame)) { /* neither limited nor counted */
 		if (pair)
 			d->again = true; /* the answers are the first pair's */
-		t->bytes += frame;
+		t->bytes += NET_DETOUR_COST;
 		return true;
 	}
 	if (limiter_limits(&n->tx_limit)) {

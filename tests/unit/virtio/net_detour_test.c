@@ -413,6 +413,28 @@ static void a_turn_is_bounded(void **state)
 	assert_true(n.dev.again);
 }
 
+/* A request is more work than a frame. */
+static void a_turn_takes_sixteen_requests(void **state)
+{
+	struct driver *q = &v[NET_TX_QUEUE(0)];
+	uint64_t at;
+
+	up(0);
+	frame_of(0x0800, 30);
+	at = driver_alloc(q, 72);
+	memcpy(driver_at(q, at, 72), packet, 72);
+	for (unsigned i = 0; i < 20; i++)
+		assert_true(driver_add(q, &(struct driver_buf){at, 72, false}, 1) >= 0);
+	driver_publish(q);
+	virtio_lock(&n.dev);
+	net_tx_run(&n.dev, 0);
+	virtio_unlock(&n.dev);
+	assert_int_equal(service.takes, 16);
+	assert_true(n.dev.again);
+	driver_serve(&n.dev);
+	assert_int_equal(service.takes, 20);
+}
+
 static void vhost_has_no_detour(void **state)
 {
 	conf.vhost = true;
@@ -442,6 +464,7 @@ int main(void)
 		D(any_pair_may_ask_and_the_first_answers),
 		D(answers_keep_to_the_limit),
 		D(a_turn_is_bounded),
+		D(a_turn_takes_sixteen_requests),
 		D(vhost_has_no_detour),
 	};
 
