@@ -478,7 +478,6 @@ static enum fc_exit fc_finish(void)
 
 static enum fc_exit fc_run(void)
 {
-	sandbox_close_inherited(NULL, 0);
 	if (open_log() || open_loop() || mmds_init(&fc.mmds, fc.opts.mmds_size_limit))
 		return FC_EXIT_ERROR;
 	init_api();
@@ -508,6 +507,7 @@ int fc_main(int argc, char **argv)
 {
 	enum fc_exit code;
 
+	sandbox_close_inherited(NULL, 0);
 	logger_init("anonymous-instance"); /* until it is known */
 	code = cli_parse(&fc.opts, argc, argv);
 	if (code)

@@ -23,6 +23,7 @@ void board_eoi(struct board *b, uint8_t vector, uint64_t now) {}
 bool board_inta(struct board *b, uint8_t *vector, uint64_t now) { return false; }
 void board_wake(struct board *b) {}
 void vm_end(struct vm *vm, enum vm_end end, int detail) {}
+void log_thread(const char *name) {}
 const char *vm_exit_name(unsigned reason) { return NULL; }
 void cpuid_set_apic_id(struct kvm_cpuid2 *t, unsigned apic_id) {}
 // clang-format on
