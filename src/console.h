@@ -5,7 +5,7 @@
 #pragma once
 #include <termios.h>
 
-#include "util.h"
+#include "virtio/limiter.h"
 
 #define CONSOLE_CHUNK 4096u
 
@@ -20,7 +20,9 @@ struct console {
 	struct termios saved;
 	uint8_t buf[CONSOLE_CHUNK]; /* input that the UART has not taken yet */
 	size_t off, len;
-	uint64_t dropped; /* bytes of output that nobody was left to read */
+	uint64_t dropped;     /* bytes of output that nobody was left to read */
+	struct limiter limit; /* of output; what is beyond it is dropped */
+	uint64_t over_limit;  /* bytes */
 };
 
 /*

@@ -348,6 +348,23 @@ int devconf_balloon(struct devices_conf *c, char *val)
 	return err;
 }
 
+/* As Linux reads it, where double quotes hold blanks [kernel/params.c, parse_args]. */
+size_t devconf_kernel_words(const char *cmdline)
+{
+	bool quoted = false;
+	size_t i = 0;
+
+	for (; cmdline[i]; i++) {
+		bool word = i == 0 || cmdline[i - 1] == ' ';
+
+		if (!quoted && word && !strncmp(cmdline + i, "--", 2) &&
+		    (cmdline[i + 2] == ' ' || !cmdline[i + 2]))
+			return i ? i - 1 : 0;
+		quoted ^= cmdline[i] == '"';
+	}
+	return i;
+}
+
 unsigned devconf_count(const struct devices_conf *c)
 {
 	return c->disks + c->nets + c->vsock + c->rng + c->balloon;

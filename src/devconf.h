@@ -35,6 +35,11 @@ int devconf_disk(struct devices_conf *c, char *val);
 int devconf_net(struct devices_conf *c, char *val);
 int devconf_vsock(struct devices_conf *c, char *val);
 int devconf_balloon(struct devices_conf *c, char *val);
+/*
+ * How much of a kernel command line is the kernel's: what comes after " -- " is for its init. Words
+ * for the kernel are added there.
+ */
+size_t devconf_kernel_words(const char *cmdline);
 /* How many devices there are. */
 unsigned devconf_count(const struct devices_conf *c);
 /*

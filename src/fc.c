@@ -122,6 +122,7 @@ static int open_console(void)
 
 	if (!err && fc.api.config.serial)
 		err = open_serial(fc.api.config.serial);
+	limiter_set(&fc.console.limit, &fc.api.config.serial_limit, NULL, clock_now());
 	if (!err)
 		loop_take_console(&fc.loop, &fc.console);
 	return err;
@@ -305,7 +306,7 @@ static void fill_metrics(void *ctx, struct metrics *m)
 	if (c->balloon.present)
 		metrics_balloon(&m->balloon, &ds->balloon);
 	metrics_vcpus(&m->vcpu, &fc.machine.vm);
-	m->uart.rate_limiter_dropped_bytes = fc.machine.board.com1.dropped;
+	m->uart.rate_limiter_dropped_bytes = fc.console.over_limit;
 }
 
 /* --- the loop's questions --- */

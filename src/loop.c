@@ -106,7 +106,12 @@ static void output(struct loop *l, bool all)
 	size_t n, done;
 
 	while (c->out_ready && (n = board_tx_peek(l->board, &p, all, clock_now()))) {
-		done = console_write(c, p, n);
+		if (limiter_limits(&c->limit) && limiter_take(&c->limit, n, clock_now())) {
+			c->over_limit += n;
+			done = n;
+		} else {
+			done = console_write(c, p, n);
+		}
 		if (done)
 			board_tx_done(l->board, done, clock_now());
 		all = true; /* what came meanwhile goes along */

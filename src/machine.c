@@ -127,16 +127,19 @@ int machine_create(struct machine *m, const struct machine_conf *c, struct timel
 static int make_cmdline(struct machine *m, struct boot_conf *boot)
 {
 	const struct devices_conf *d = &m->conf->devices;
-	const char *root = "";
+	const char *root = "", *rest = boot->cmdline + devconf_kernel_words(boot->cmdline);
 	size_t len;
 
 	if (!devconf_count(d))
 		return 0;
 	if (m->conf->root_default && d->disks)
 		root = d->disk[0].readonly ? " root=/dev/vda ro" : " root=/dev/vda rw";
-	len = (size_t)snprintf(m->cmdline, sizeof(m->cmdline), "%s%s", boot->cmdline, root);
+	len = (size_t)snprintf(m->cmdline, sizeof(m->cmdline), "%.*s%s",
+			       (int)(rest - boot->cmdline), boot->cmdline, root);
 	if (len < sizeof(m->cmdline))
 		len += devices_cmdline(d, m->cmdline + len, sizeof(m->cmdline) - len);
+	if (len < sizeof(m->cmdline))
+		len += (size_t)snprintf(m->cmdline + len, sizeof(m->cmdline) - len, "%s", rest);
 	if (len >= sizeof(m->cmdline))
 		return log_fail(E2BIG,
 				"the command line: %zu bytes with what the devices add are too "

@@ -197,9 +197,31 @@ static void a_balloon_has_a_size_and_keys(void **state)
 	assert_fails(devconf_balloon(&c, word("1,stats=0")), EINVAL, "from 1 to");
 }
 
+static void words_for_the_kernel_end_where_those_for_init_begin(void **state)
+{
+	static const struct {
+		const char *cmdline;
+		size_t end;
+	} row[] = {
+		{"",                    0 },
+		{"a b",                 3 },
+		{"a -- b",              1 },
+		{"a --",                1 },
+		{"-- b",                0 },
+		{"a --b -- c",          5 },
+		{"a x=\" -- \" b -- c", 12},
+		{"a-- b",               5 },
+		{"a  -- b",             2 },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(row); i++)
+		assert_int_equal(devconf_kernel_words(row[i].cmdline), row[i].end);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(words_for_the_kernel_end_where_those_for_init_begin, fresh),
 		cmocka_unit_test_setup(a_disk_is_a_path_and_keys, fresh),
 		cmocka_unit_test_setup(a_disk_has_a_queue_a_vcpu_up_to_a_limit, fresh),
 		cmocka_unit_test_setup(mistakes_in_a_disk_are_named, fresh),
