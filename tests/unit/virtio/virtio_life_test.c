@@ -79,13 +79,20 @@ static void the_bell_is_where_the_transport_says_while_live(void **state)
 	assert_int_equal(dev.bell_set, 0);
 }
 
+static void wake_at(uint64_t deadline)
+{
+	virtio_lock(&dev);
+	virtio_wake_at(&dev, deadline);
+	virtio_unlock(&dev);
+}
+
 static void a_paused_device_processes_nothing_and_loses_nothing(void **state)
 {
 	up();
 	ask(0);
 	assert_int_equal(dev.queue[1].used_idx, 0);
+	virtio_pause(&dev, true);
 	virtio_lock(&dev);
-	dev.paused = true;
 	queue_push(&dev.queue[1], 0, 4); /* ends in the pause */
 	virtio_flush(&dev, 1);
 	virtio_unlock(&dev);
@@ -95,21 +102,23 @@ static void a_paused_device_processes_nothing_and_loses_nothing(void **state)
 	assert_int_equal(host.kicks, 0);
 	virtio_service(&dev);
 	called("");
-	dev.paused = false;
+	assert_int_equal(host.bell, dev.bell); /* the next notification comes after the pause */
+	virtio_pause(&dev, true);              /* again */
+	wake_at(5000);
+	assert_int_equal(virtio_tick(&dev, 6000), NEVER);
+	host.wake_at = NEVER;
+	virtio_pause(&dev, false);
+	assert_int_equal(host.kicks, 1);
+	assert_int_equal(host.wake_at, 5000);
 	virtio_service(&dev);
 	assert_int_equal(answers(0), 1);
-	dev.paused = true;
+	virtio_pause(&dev, false);
+	assert_int_equal(host.kicks, 1);
+	virtio_pause(&dev, true);
 	assert_true(driver_reset(&dev));
 }
 
 /* --- timers --- */
-
-static void wake_at(uint64_t deadline)
-{
-	virtio_lock(&dev);
-	virtio_wake_at(&dev, deadline);
-	virtio_unlock(&dev);
-}
 
 static void the_earliest_deadline_is_kept(void **state)
 {
