@@ -67,7 +67,7 @@ enum conn_end {
 	CONN_RESET, /* ... and the client is to hear of it */
 };
 
-/* Takes a SYN, which has nothing else; `c` is zero but for the client, buf and size. */
+/* Takes a SYN, without its data; `c` is zero but for the client, ports, buf and size. */
 void conn_open(struct conn *c, const struct segment *s, uint32_t iss, uint64_t now);
 enum conn_end conn_in(struct conn *c, const struct segment *s, const struct conn_user *user,
 		      uint64_t now);

@@ -133,7 +133,7 @@ static void stack_segment(struct stack *s, const struct conn *from, const struct
 			  uint64_t now)
 {
 	struct conn *c = stack_find(s, from);
-	bool syn = seg->flags == TCP_SYN && seg->len == 0;
+	bool syn = seg->flags == TCP_SYN; /* data with it comes again [RFC 9293, 3.10.7.2] */
 
 	s->counters->rx_count++;
 	if (c && syn && seg->seq != c->irs) { /* a client that was started anew */
