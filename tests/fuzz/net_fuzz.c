@@ -46,6 +46,41 @@ static int watch_add(void *ctx, struct watch *w)
 
 static const struct watcher watcher = {.add = watch_add};
 
+/* --- a service inside the device --- */
+
+static struct {
+	unsigned waiting; /* frames */
+	uint64_t deadline;
+	uint32_t len;
+} service;
+
+static bool service_take(void *ctx, const uint8_t *frame, size_t len, uint64_t at)
+{
+	CHECK(len >= NET_DETOUR_HEAD && len <= NET_DETOUR_MAX && at == now);
+	service.waiting += frame[0] % 5;
+	return frame[1] != 1;
+}
+
+static size_t service_give(void *ctx, uint8_t *buf, size_t size, uint64_t at)
+{
+	CHECK(size >= 1514 && at == now);
+	if (!service.waiting)
+		return 0;
+	service.waiting--;
+	service.len = 14 + (service.len * 7 + 1) % 1501;
+	memset(buf, 0xdd, service.len);
+	return service.len;
+}
+
+static uint64_t service_deadline(void *ctx, uint64_t at)
+{
+	return service.deadline > at ? service.deadline : NEVER;
+}
+
+/* Its address is zero, as memory is at first. */
+static const struct net_detour detour = {
+	.take = service_take, .give = service_give, .deadline = service_deadline};
+
 /* --- what always holds --- */
 
 /* What the kernel gets: [virtio 1.2, 5.1.6.2], and nothing in it that was not negotiated. */
@@ -247,6 +282,11 @@ static void send_frame(unsigned q, struct input *in)
 
 	for (unsigned i = 0; i < 10; i++)
 		put(DATA + i, input_take(in, 1), 1);
+	if (n.detour) {
+		put(DATA + TAP_HDR_LEN, len >> 8, 2);
+		put(DATA + TAP_HDR_LEN + 12, len & 1 ? 0x08 : 0, 2); /* IPv4, or nothing */
+		put(DATA + TAP_HDR_LEN + 30, 0, 4);
+	}
 	put(q * RING_AT + 16ull * head, DATA, 8);
 	put(q * RING_AT + 16ull * head + 8, TAP_HDR_LEN + len, 8);
 	publish(q, head);
@@ -339,6 +379,19 @@ static void tick(struct input *in)
 		serve();
 }
 
+/* The service has something, now or later. */
+static void answer(struct input *in)
+{
+	uint8_t how = (uint8_t)input_take(in, 1);
+
+	if (n.detour && how & 0x80)
+		service.deadline = now + (how & 0x7f) * 1000000ull;
+	else if (n.detour)
+		service.waiting += how;
+	n.detour_more = n.detour != NULL;
+	serve();
+}
+
 static void step(uint8_t op, struct input *in)
 {
 	unsigned q = (op >> 4) % n.dev.queues, pair = (op >> 4) % n.tap.pairs;
@@ -357,6 +410,7 @@ static void step(uint8_t op, struct input *in)
 	case 10: put(input_take(in, 2), input_take(in, 4), 4); break; /* rings, too */
 	case 11: n.dev.paused = op & 0x10; break;
 	case 12: driver_reset(&n.dev); break;
+	case 13: answer(in); break;
 	default: serve();
 	}
 }
@@ -368,6 +422,9 @@ static bool make(struct input *in)
 
 	conf.offload = !(how & 4);
 	conf.mtu = how & 8 ? 1400 : 0;
+	conf.detour = how & 0x20 ? &detour : NULL;
+	service.waiting = service.len = 0;
+	service.deadline = NEVER;
 	tun_reset();
 	tun.no_uso = how & 0x10;
 	if (!ram.host)
@@ -392,6 +449,7 @@ static void check_recovery(void)
 
 	tun.read_err = tun.write_err = tun.offload_err = tun.queue_err = 0;
 	n.dev.paused = false;
+	service.waiting = 0;
 	net_set_limits(&n, true, &none, &none);
 	net_set_limits(&n, false, &none, &none);
 	while (recv(tun.queue[0].fd, packet, sizeof(packet), 0) >= 0)
