@@ -3,7 +3,8 @@
  * of src/kvm/, no threads, no board, no checks that a run needs not. `minnow run` is measured
  * against it, with the same image and the same amount of RAM.
  *
- * Usage: floor IMAGE. Ends with 0 when the guest pulses a reset port, else with 1 and a sentence.
+ * Usage: floor IMAGE [wait]. Ends with 0 when the guest pulses a reset port, else with 1 and a
+ * sentence; says when the guest writes the boot timer. With wait it starts at a byte on stdin.
  */
 #include <elf.h>
 #include <err.h>
@@ -29,6 +30,8 @@
 #define RFLAGS_FIXED  0x2u
 #define PORT_KBD      0x64
 #define PORT_RESET    0xcf9
+#define BOOT_TIMER    0xc0000000ull
+#define MARK          "Guest-boot-time\n"
 
 static int call(int fd, unsigned long request, const void *arg, const char *what)
 {
@@ -42,27 +45,35 @@ static int call(int fd, unsigned long request, const void *arg, const char *what
 	return r;
 }
 
-/* Copies the one PT_LOAD segment of a small ELF32 image; the entry address. */
+/* Copies the first segment of a small ELF image; the entry address. */
 static uint32_t load(const char *path, char *ram)
 {
-	static char file[IMAGE_MAX];
+	static _Alignas(8) char file[IMAGE_MAX];
 	const Elf32_Ehdr *eh = (const Elf32_Ehdr *)file;
-	const Elf32_Phdr *ph;
+	const Elf64_Ehdr *eh64 = (const Elf64_Ehdr *)file;
+	Elf64_Phdr ph = {0};
 	ssize_t n;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0 || (n = read(fd, file, sizeof(file))) < 0)
 		err(1, "%s", path);
 	close(fd);
-	if ((size_t)n < sizeof(*eh) || memcmp(eh->e_ident, ELFMAG, SELFMAG) ||
-	    eh->e_machine != EM_386 || eh->e_phoff > (size_t)n - sizeof(*ph))
-		errx(1, "%s: not a small ELF32 image", path);
-	ph = (const Elf32_Phdr *)(file + eh->e_phoff);
-	if (ph->p_type != PT_LOAD || ph->p_offset > (size_t)n ||
-	    ph->p_filesz > (size_t)n - ph->p_offset || ph->p_paddr > RAM_SIZE - IMAGE_MAX)
+	if ((size_t)n < sizeof(*eh64) || memcmp(eh->e_ident, ELFMAG, SELFMAG))
+		errx(1, "%s: not a small ELF image", path);
+	if (eh->e_machine == EM_386 && eh->e_phoff <= (size_t)n - sizeof(Elf32_Phdr)) {
+		const Elf32_Phdr *p = (const Elf32_Phdr *)(file + eh->e_phoff);
+
+		ph = (Elf64_Phdr){.p_type = p->p_type, .p_offset = p->p_offset};
+		ph.p_paddr = p->p_paddr;
+		ph.p_filesz = p->p_filesz;
+	} else if (eh64->e_machine == EM_X86_64 && eh64->e_phoff <= (size_t)n - sizeof(ph)) {
+		ph = *(const Elf64_Phdr *)(file + eh64->e_phoff);
+	}
+	if (ph.p_type != PT_LOAD || ph.p_offset > (size_t)n ||
+	    ph.p_filesz > (size_t)n - ph.p_offset || ph.p_paddr > RAM_SIZE - IMAGE_MAX)
 		errx(1, "%s: its first segment cannot be loaded", path);
-	memcpy(ram + ph->p_paddr, file + ph->p_offset, ph->p_filesz);
-	return eh->e_entry;
+	memcpy(ram + ph.p_paddr, file + ph.p_offset, ph.p_filesz);
+	return eh->e_machine == EM_386 ? eh->e_entry : (uint32_t)eh64->e_entry;
 }
 
 /* RAM aligned for large pages, as in minnow: without it the two would not fault alike. */
@@ -118,15 +129,32 @@ static void vcpu_set_up(int kvm, int vcpu, uint32_t entry)
 	call(vcpu, KVM_SET_REGS, &regs, "KVM_SET_REGS");
 }
 
+/* To the reset. */
+static void run_guest(int vcpu, const struct kvm_run *run)
+{
+	for (;;) {
+		call(vcpu, KVM_RUN, NULL, "KVM_RUN");
+		if (run->exit_reason == KVM_EXIT_IO &&
+		    (run->io.port == PORT_KBD || run->io.port == PORT_RESET))
+			return;
+		if (run->exit_reason != KVM_EXIT_MMIO || run->mmio.phys_addr != BOOT_TIMER)
+			errx(1, "exit reason %u, not a reset", run->exit_reason);
+		if (write(STDOUT_FILENO, MARK, strlen(MARK)) < 0)
+			err(1, "stdout");
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct kvm_run *run;
 	uint32_t entry;
 	int kvm, vm, vcpu, size;
-	char *ram;
+	char *ram, go;
 
-	if (argc != 2)
-		errx(2, "usage: floor IMAGE");
+	if (argc < 2 || argc > 3)
+		errx(2, "usage: floor IMAGE [wait]");
+	if (argc == 3 && read(STDIN_FILENO, &go, 1) != 1)
+		errx(1, "stdin ended");
 	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (kvm < 0)
 		err(1, "/dev/kvm");
@@ -139,9 +167,6 @@ int main(int argc, char **argv)
 	if (run == MAP_FAILED)
 		err(1, "kvm_run");
 	vcpu_set_up(kvm, vcpu, entry);
-	call(vcpu, KVM_RUN, NULL, "KVM_RUN");
-	if (run->exit_reason != KVM_EXIT_IO ||
-	    (run->io.port != PORT_KBD && run->io.port != PORT_RESET))
-		errx(1, "exit reason %u, not a reset", run->exit_reason);
+	run_guest(vcpu, run);
 	_exit(0);
 }
