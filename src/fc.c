@@ -439,8 +439,6 @@ static int read_files(void)
 		err = config_file_metadata(&fc.api, o->metadata, why);
 	if (err)
 		return log_fail(EINVAL, "%s", why);
-	if (o->config_file)
-		log_info("Successfully started microvm that was configured from one single json");
 	return 0;
 }
 
