@@ -47,9 +47,25 @@ static void put_zeros(struct text *t, int n)
 		text_char(t, '0');
 }
 
+/* The next decimal of as many digits, in scientific notation. false: it has one more. */
+static bool next_up(char *e)
+{
+	for (char *p = strchr(e, 'e'); p-- > e;) {
+		if (*p == '.')
+			continue;
+		if (*p != '9') {
+			++*p;
+			return true;
+		}
+		*p = '0';
+	}
+	return false;
+}
+
 /*
  * The digits of |v| without zeros at the end, and the exponent of the first. A float that is not
- * subnormal and was written with 15 digits or fewer comes back as them.
+ * subnormal and was written with 15 digits or fewer comes back as them. Below a power of two floats
+ * lie closer: with 16 digits it may be the decimal above that is the same float.
  */
 static size_t shortest(double v, char digits[REAL_DIGITS], int *exp)
 {
@@ -60,6 +76,8 @@ static size_t shortest(double v, char digits[REAL_DIGITS], int *exp)
 	for (int want = fabs(v) < DBL_MIN ? 1 : REAL_KEPT; want <= REAL_DIGITS; want++) {
 		snprintf(e, sizeof(e), "%.*e", want - 1, fabs(v));
 		if (strtod(e, NULL) == fabs(v))
+			break;
+		if (want == REAL_KEPT + 1 && next_up(e) && strtod(e, NULL) == fabs(v))
 			break;
 	}
 	for (p = e; *p != 'e'; p++)
