@@ -166,6 +166,12 @@ class Hosts:
             self.wrong += peer.many(open_one, 2, 200000)
             self.rounds += 1
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
     def stop(self):
         self.ending = True
         for thread in self.threads:
@@ -182,8 +188,8 @@ def soak(w):
         Disk(w.new_file("soak2", 32, w.dir))])
     g.sh("cd /sys/bus/virtio/drivers/virtio_balloon; echo virtio* >/tmp/balloon.name")
     where = [f"tcp:{TCP}"] + [f"vsock:{PORT}"] * bool(g.vsock)
-    with Serving(g, *where):
-        hosts, before = Hosts(g), g.descriptors()
+    before = g.descriptors()
+    with Serving(g, *where), Hosts(g) as hosts:
         commands = soak_commands(g, seconds)
         for name, command in commands.items():
             g.sh(f"(({command}) >{name}.log 2>&1; echo $? >{name}.status) &")
