@@ -95,7 +95,11 @@ func main() {
 		r.calls.tell()
 	}
 	if failed {
-		fmt.Printf("# the log: %s\n", strings.ReplaceAll(r.log.String(), "\n", "\n# "))
+		log := r.log.String()
+		if len(log) > 3000 {
+			log = log[len(log)-3000:]
+		}
+		fmt.Printf("# the log ends: %s\n", strings.ReplaceAll(log, "\n", "\n# "))
 		if r.m != nil {
 			_ = r.m.StopVMM()
 		}
@@ -442,8 +446,10 @@ func (r *run) pause() error {
 	if err := hear(conn, "between", 2*time.Second); err == nil || !os.IsTimeout(err) {
 		return fmt.Errorf("while paused: %v", err)
 	}
-	if info, err := r.m.DescribeInstanceInfo(r.ctx); err != nil || *info.State != models.InstanceInfoStatePaused {
-		return fmt.Errorf("paused, it is called %v, %v", *info.State, err)
+	if info, err := r.m.DescribeInstanceInfo(r.ctx); err != nil {
+		return err
+	} else if *info.State != models.InstanceInfoStatePaused {
+		return fmt.Errorf("paused, it is called %s", *info.State)
 	}
 	if err := r.m.ResumeVM(r.ctx); err != nil {
 		return err
@@ -470,19 +476,23 @@ func (r *run) told() error {
 	if !strings.Contains(r.log.String(), "build microvm for boot") {
 		return fmt.Errorf("the log is %q", r.log.String())
 	}
-	var last struct {
-		Put   map[string]int `json:"put_api_requests"`
-		Block map[string]int `json:"block"`
+	// Each line counts from the one before.
+	var line struct {
+		Put   map[string]interface{} `json:"put_api_requests"`
+		Block map[string]interface{} `json:"block"`
 	}
 	lines := json.NewDecoder(r.metrics)
-	count := 0
+	count, puts, reads := 0, 0.0, 0.0
 	for ; lines.More(); count++ {
-		if err := lines.Decode(&last); err != nil {
+		if err := lines.Decode(&line); err != nil {
 			return err
 		}
+		put, _ := line.Put["drive_count"].(float64)
+		read, _ := line.Block["read_count"].(float64)
+		puts, reads = puts+put, reads+read
 	}
-	if count == 0 || last.Block["read_count"] < 100 {
-		return fmt.Errorf("%d lines of metrics, the last: %v", count, last)
+	if count == 0 || puts != 2 || reads < 100 {
+		return fmt.Errorf("%d lines of metrics, with %g drives put and %g reads", count, puts, reads)
 	}
 	return nil
 }
