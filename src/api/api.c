@@ -6,6 +6,7 @@
 #include "api.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -270,6 +271,9 @@ static void reply(struct call *c, int err, struct http_reply *rp)
 	rp->deprecated = c->deprecated;
 }
 
+/* JSON takes thirty times its text, and libc keeps what is freed: more goes back to the host. */
+#define GARBAGE_MAX (64 * KIB)
+
 void api_handle(void *ctx, const struct http_request *rq, struct http_reply *rp)
 {
 	struct call c = {.api = ctx, .rq = rq, .fault_status = 400};
@@ -287,6 +291,8 @@ void api_handle(void *ctx, const struct http_request *rq, struct http_reply *rp)
 	reply(&c, err, rp);
 	json_free(&c.doc);
 	free(path);
+	if (rq->body && mallinfo2().fordblks >= GARBAGE_MAX)
+		malloc_trim(0);
 	log_debug("Total previous API call duration: %llu us.",
 		  (unsigned long long)(clock_now() - start) / 1000);
 }
