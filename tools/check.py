@@ -248,6 +248,7 @@ class Check:
             f"tests/lab/linux build/minnow '$kernel' {LOGS}/initrd\""],
             env={"MINNOW_FULL": "1" if full else ""})
         self.tap("lab: virtio", ["tests/lab/virtio", "--full" if full else "--quick"])
+        self.tap("lab: clients", ["tests/clients/run", "--full" if full else "--quick"])
         subset = "full" if full else "quick"
         self.tap(f"lab: boots {subset}", ["tests/boots/run", "--logs", f"{LOGS}/boots", subset])
 
