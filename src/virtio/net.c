@@ -356,17 +356,18 @@ static int net_rx_init(struct net *n, const struct watcher *watcher)
 	if (at == MAP_FAILED)
 		return log_fail(errno, "network %s: no memory: %s", n->tap.name, strerror(errno));
 	n->rx = at;
+	n->watcher = watcher;
 	for (unsigned i = 0; i < n->tap.pairs; i++) {
 		struct net_rx *rx = &n->rx[i];
 		int err;
 
-		rx->net = n;
-		rx->pair = i;
 		rx->watch = (struct watch){.fd = n->tap.fd[i], .ready = net_ready, .owner = rx};
 		err = watcher->add(watcher->ctx, &rx->watch);
 		if (err)
 			return log_fail(-err, "network %s: the tap cannot be watched: %s",
 					n->tap.name, strerror(-err));
+		rx->net = n;
+		rx->pair = i;
 	}
 	return 0;
 }
@@ -392,6 +393,10 @@ int net_init(struct net *n, const struct net_conf *c, const struct virtio_host *
 
 void net_close(struct net *n)
 {
+	/* Closing is not enough: a descriptor's duplicate keeps it watched. */
+	for (unsigned i = 0; n->rx && i < n->tap.pairs; i++)
+		if (n->rx[i].net)
+			n->watcher->del(n->watcher->ctx, &n->rx[i].watch);
 	if (n->rx)
 		munmap(n->rx, n->tap.pairs * sizeof(*n->rx));
 	n->rx = NULL;

@@ -97,6 +97,7 @@ struct net {
 	unsigned vhosts; /* pairs that the kernel serves: all or none */
 	struct net_vhost vhost[NET_PAIRS_MAX];
 	struct net_rx *rx;               /* one a pair, but with vhost */
+	const struct watcher *watcher;   /* of rx */
 	const struct net_detour *detour; /* its frames come with the first pair's; NULL: none */
 	bool detour_more;                /* it may have frames */
 	bool detour_last;                /* the last frame was one of its: the tap is next */
@@ -115,7 +116,7 @@ struct net {
 /* Opens the tap and makes the device. 0 or -errno, logged. Before lock-down; must not move. */
 int net_init(struct net *n, const struct net_conf *c, const struct virtio_host *host,
 	     const struct ram *ram, const struct watcher *watcher);
-/* The end of a device that net_init() made, and whose loop does not run any more. */
+/* The end of a device that net_init() made, and that is served no more. */
 void net_close(struct net *n);
 /* Loop's thread, any time: other limits; NULL keeps a bucket as it is. */
 void net_set_limits(struct net *n, bool rx, const struct limit_conf *bytes,

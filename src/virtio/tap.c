@@ -158,6 +158,7 @@ static int settle(struct tap *t)
 
 int tap_open(struct tap *t, const char *name, int fd, unsigned pairs)
 {
+	bool passed = !name; /* it stays open where it cannot serve */
 	int err;
 
 	*t = (struct tap){.pairs = pairs, .on = pairs};
@@ -173,11 +174,11 @@ int tap_open(struct tap *t, const char *name, int fd, unsigned pairs)
 			return log_fail(errno, "network: dup: %s", strerror(errno));
 	}
 	err = name ? open_pairs(t, name) : adopt(t, fd);
-	if (!name && !err)
+	if (!name)
 		t->fd[0] = fd;
 	if (!err)
 		err = settle(t);
-	if (err && !name)
+	if (err && passed)
 		t->fd[0] = -1;
 	if (err)
 		tap_close(t);

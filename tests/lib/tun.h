@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -38,6 +39,7 @@ static struct tun {
 	unsigned queues;
 	struct {
 		int fd, peer; /* the monitor's end and the test's */
+		ino_t ino;    /* of the first */
 		short flags;
 		char name[IFNAMSIZ];
 		bool on;
@@ -56,8 +58,13 @@ static int tun_fail(int err)
 
 static int tun_find(int fd)
 {
+	struct stat st;
+
 	for (unsigned i = tun.queues; i-- > 0;) /* the last of those that had this number */
 		if (tun.queue[i].fd == fd)
+			return (int)i;
+	for (unsigned i = 0; i < tun.queues && fstat(fd, &st) == 0; i++)
+		if (tun.queue[i].ino == st.st_ino) /* a duplicate */
 			return (int)i;
 	return -1;
 }
@@ -66,12 +73,14 @@ static int tun_find(int fd)
 static int tun_pair(void)
 {
 	int fd[2], size = 4 << 20;
+	struct stat st;
 
 	if (tun.queues == TUN_QUEUES ||
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd) < 0)
 		return -1;
 	for (unsigned i = 0; i < 2; i++)
 		setsockopt(fd[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	tun.queue[tun.queues].ino = fstat(fd[0], &st) == 0 ? st.st_ino : 0;
 	tun.queue[tun.queues].fd = fd[0];
 	tun.queue[tun.queues].peer = fd[1];
 	tun.queues++;

@@ -29,7 +29,7 @@ static struct driver v[VIRTIO_QUEUES];
 static struct net n;
 static struct net_conf conf;
 static struct watch *watched[3 * NET_PAIRS_MAX]; /* vhost has three a pair */
-static unsigned watches;
+static unsigned watches, unwatched;
 static int watch_err;
 static uint8_t packet[PACKET], got[PACKET]; /* sent and received, with the header */
 
@@ -50,13 +50,20 @@ static int watch_add(void *ctx, struct watch *w)
 	return 0;
 }
 
-static const struct watcher watcher = {.add = watch_add};
+static void watch_del(void *ctx, struct watch *w)
+{
+	assert_true(w->fd >= 0);
+	w->fd = -1;
+	unwatched++;
+}
+
+static const struct watcher watcher = {.add = watch_add, .del = watch_del};
 
 static inline int setup(void **state)
 {
 	tun_reset();
 	fake_now = 100 * NSEC;
-	said_lines = watches = 0;
+	said_lines = watches = unwatched = 0;
 	watch_err = 0;
 	conf = (struct net_conf){.tap = "tap0", .fd = -1, .pairs = 1, .offload = true};
 	ram = driver_ram(16 * MIB, 0);

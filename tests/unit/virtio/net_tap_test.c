@@ -96,7 +96,12 @@ static int watch_add(void *ctx, struct watch *w)
 	return 0;
 }
 
-static const struct watcher watcher = {.add = watch_add};
+static void watch_del(void *ctx, struct watch *w)
+{
+	w->fd = -1;
+}
+
+static const struct watcher watcher = {.add = watch_add, .del = watch_del};
 
 /* --- the host's side --- */
 

@@ -124,6 +124,19 @@ static void a_tap_that_cannot_be_watched_is_closed(void **state)
 	assert_int_equal(fcntl(tun.queue[0].fd, F_GETFD), -1);
 }
 
+static void a_closed_device_is_not_watched_by_its_taps_duplicate(void **state)
+{
+	int fd = tun_pair();
+
+	tun.getiff_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+	conf.fd = fd;
+	make();
+	assert_int_not_equal(watched[0]->fd, fd);
+	net_close(&n);
+	assert_int_equal(unwatched, 1);
+	assert_true(fcntl(fd, F_GETFD) >= 0); /* it stays its owner's */
+}
+
 static void a_passed_descriptor_serves_as_well(void **state)
 {
 	tun.getiff_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
@@ -395,6 +408,7 @@ int main(void)
 		T(a_mac_of_its_own_is_local_and_the_same_each_time),
 		T(what_makes_no_sense_is_refused),
 		T(a_tap_that_cannot_be_watched_is_closed),
+		T(a_closed_device_is_not_watched_by_its_taps_duplicate),
 		T(a_passed_descriptor_serves_as_well),
 		T(the_tap_offloads_what_the_driver_took),
 		T(resets_in_a_loop_change_the_tap_at_a_bounded_rate),

@@ -119,6 +119,18 @@ static void a_passed_descriptor_is_taken_as_it_is(void **state)
 	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
 }
 
+static void a_duplicate_that_cannot_serve_is_closed(void **state)
+{
+	int fd = tun_pair(), before = descriptors();
+
+	tun.getiff_flags = IFF_TAP | IFF_NO_PI;
+	assert_fails(tap_open(&t, "tap0", fd, 1), EINVAL, "IFF_VNET_HDR");
+	tun.getiff_err = EBADFD; /* the interface was removed */
+	assert_fails(tap_open(&t, "tap0", fd, 1), EBADFD, "is no tap");
+	assert_int_equal(descriptors(), before);
+	assert_true(fcntl(fd, F_GETFL) >= 0);
+}
+
 static void a_passed_descriptor_of_another_kind_is_refused_and_stays_open(void **state)
 {
 	static const short flags[] = {IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, IFF_TAP | IFF_VNET_HDR,
@@ -231,6 +243,7 @@ int main(void)
 		T(several_pairs_begin_with_one_on),
 		T(pairs_are_turned_on_and_off_in_order),
 		T(a_passed_descriptor_is_taken_as_it_is),
+		T(a_duplicate_that_cannot_serve_is_closed),
 		T(a_passed_descriptor_of_another_kind_is_refused_and_stays_open),
 		T(names_that_are_none_are_refused),
 		T(only_possible_numbers_of_pairs_are_taken),
