@@ -259,8 +259,10 @@ int blk_io_init(struct blk_io *io, const struct watcher *watcher, bool worker, i
 			(struct watch){.fd = io->ring.ring_fd, .ready = ring_ready, .owner = io};
 	} else {
 		err = blk_worker_init(&io->worker, confine);
-		if (err)
+		if (err) {
+			io->watcher = NULL;
 			return err;
+		}
 		io->watch =
 			(struct watch){.fd = io->worker.event, .ready = worker_ready, .owner = io};
 	}
@@ -268,6 +270,7 @@ int blk_io_init(struct blk_io *io, const struct watcher *watcher, bool worker, i
 	if (!err)
 		return 0;
 	engine_finish(io);
+	io->watcher = NULL;
 	return log_fail(-err, "the disks' %s cannot be watched: %s", blk_io_name(io),
 			strerror(-err));
 }

@@ -53,7 +53,7 @@ struct blk_req {
 };
 
 struct blk_io {
-	const struct watcher *watcher;
+	const struct watcher *watcher;         /* NULL: blk_io_init() failed */
 	struct watch watch;                    /* the ring, or the worker's eventfd */
 	struct blk_req *waiting, **waiting_at; /* added, not started */
 	unsigned in_flight;                    /* in the ring */

@@ -850,6 +850,7 @@ static void unconfined_worker_is_none(void **state)
 
 	confine_err = -EINVAL;
 	assert_int_equal(blk_io_init(&io, &disk_watcher, true, confine), -EINVAL);
+	assert_null(io.watcher); /* there is nothing to finish */
 	assert_int_equal(open_fds(), before);
 	assert_int_equal(said_lines, 0); /* who refuses says so */
 }
@@ -904,6 +905,7 @@ static void descriptor_that_cannot_be_watched_fails(void **state)
 	disk_watch_err = -ENOSPC;
 	for (unsigned worker = 0; worker < 2; worker++) {
 		assert_fails(blk_io_init(&io, &disk_watcher, worker, NULL), ENOSPC, "watched");
+		assert_null(io.watcher);
 		assert_int_equal(open_fds(), before);
 	}
 }
