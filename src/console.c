@@ -76,6 +76,16 @@ void console_restore(struct console *c)
 	c->raw = false;
 }
 
+void console_close(struct console *c)
+{
+	console_restore(c);
+	if (c->in > STDERR_FILENO)
+		close(c->in);
+	if (c->out > STDERR_FILENO)
+		close(c->out);
+	*c = (struct console){.in = -1, .out = -1};
+}
+
 /*
  * Takes Ctrl-A sequences out of what was typed, from buf[n] on: x ends the run, Ctrl-A or a sends
  * one Ctrl-A.

@@ -32,6 +32,8 @@ struct console {
 int console_open(struct console *c);
 /* Gives the terminal back. Async-signal-safe; may be called twice. */
 void console_restore(struct console *c);
+/* Undoes console_open(), if it was called: the loop has to have let go of it. */
+void console_close(struct console *c);
 
 enum console_key { CONSOLE_NONE, CONSOLE_QUIT };
 

@@ -110,6 +110,8 @@ static int open_serial(const char *path)
 		fd = open(path, O_RDWR | flags, 0644);
 	if (fd < 0)
 		return log_fail(errno, "serial output %s: %s", path, strerror(errno));
+	if (fc.console.out > STDERR_FILENO)
+		close(fc.console.out);
 	fc.console.out = fd;
 	fc.console.out_watch = true;
 	fc.console.out_gone = false;
@@ -147,7 +149,8 @@ static void undo_start(struct machine *m)
 	machine_destroy(m);
 	for (unsigned i = 0; i < NETS_MAX; i++)
 		mmds_nic_close(&fc.nic[i]);
-	restore_console();
+	loop_drop_console(&fc.loop);
+	console_close(&fc.console);
 	fc.loop.patience_ms = 0;
 }
 

@@ -66,6 +66,16 @@ void loop_take_console(struct loop *l, struct console *c)
 	c->in_watch = c->in_watch && !watch(l, c->in, EV_IN, EPOLLIN | EPOLLET);
 }
 
+/* Also what stays open, stdin say, which could not be watched another time otherwise. */
+void loop_drop_console(struct loop *l)
+{
+	if (!l->console)
+		return;
+	epoll_ctl(l->epoll, EPOLL_CTL_DEL, l->console->in, NULL);
+	epoll_ctl(l->epoll, EPOLL_CTL_DEL, l->console->out, NULL);
+	l->console = NULL;
+}
+
 static int watcher_add(void *ctx, struct watch *w)
 {
 	const struct loop *l = ctx;

@@ -37,6 +37,8 @@ int loop_take_signals(struct loop *l);
 int loop_init(struct loop *l);
 /* From now on the console's input is taken; console_open() comes before. */
 void loop_take_console(struct loop *l, struct console *c);
+/* No more, if it was; before console_close(). */
+void loop_drop_console(struct loop *l);
 /* How devices reach the loop's epoll. After loop_init(), in the loop's thread or before it runs. */
 void loop_watcher(struct loop *l, struct watcher *w);
 /* Runs until `ended` says so; board_wake() makes it look. */
