@@ -21,6 +21,7 @@
 #include "api/server.h"
 #include "api/version.h"
 #include "clock.h"
+#include "fc_signal.h"
 #include "log.h"
 #include "machine.h"
 #include "mmds/mmds.h"
@@ -407,6 +408,7 @@ static int open_loop(void)
 	fc.loop.ended = fc_ended;
 	fc.loop.ask_end = fc_ask_end;
 	fc.loop.turn = fc_turn;
+	fc_signal_catch(restore_console);
 	err = loop_take_signals(&fc.loop);
 	if (!err)
 		err = loop_init(&fc.loop);
@@ -447,7 +449,7 @@ static int read_files(void)
 
 #define FLUSH_MS 500
 
-/* Firecracker has no handler for these: it dies of them. */
+/* Firecracker has no handler for the others: it dies of them. */
 static void die_of(int sig)
 {
 	sigset_t one;
@@ -461,6 +463,7 @@ static void die_of(int sig)
 static enum fc_exit fc_finish(void)
 {
 	enum vm_end end = VM_RUNNING;
+	enum fc_exit code;
 	int detail;
 
 	log_info("Vmm is stopping.");
@@ -472,6 +475,9 @@ static enum fc_exit fc_finish(void)
 		loop_flush(&fc.loop, FLUSH_MS);
 		restore_console();
 	}
+	code = fc_signal_words(fc.signal, SI_USER);
+	if (code)
+		return code;
 	metrics_write();
 	if (fc.signal)
 		die_of(fc.signal);
