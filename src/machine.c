@@ -220,6 +220,7 @@ void machine_destroy(struct machine *m)
 
 void machine_pause(struct machine *m)
 {
+	m->loop->patience_ms = 0; /* it is to be silent */
 	vm_pause(&m->vm);
 	devices_pause(&m->devices, true);
 }
