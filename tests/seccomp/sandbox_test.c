@@ -152,6 +152,7 @@ static const struct row {
 	{"sendmsg",            SOCKETS,     SYS_sendmsg,      -1, P(page), MSG_DONTWAIT | MSG_NOSIGNAL, 0},
 	{"sendmsg that blocks", NONE,     SYS_sendmsg,      -1, P(page), 0, 0},
 	{"newfstatat",         SOCKETS,     SYS_newfstatat,   -1, P(""), P(page), 0},
+	{"fstat",              API,       SYS_fstat,        -1, P(page), 0, 0},
 	{"brk",                API,       SYS_brk,          0, 0, 0, 0},
 	{"mmap for the heap",  API,       SYS_mmap,         0, 4096, PROT_READ | PROT_WRITE,
 	 MAP_PRIVATE | MAP_ANONYMOUS},
