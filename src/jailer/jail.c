@@ -40,14 +40,20 @@ static int copy(int from, int to, off_t size)
 
 static int copy_to(const struct jail *j, int from, const char *path, const struct stat *st)
 {
-	/* No link is followed, and none overwritten: it would be somebody else's file. */
-	int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, st->st_mode & 07777), err;
+	/*
+	 * No link is followed, and none overwritten: it would be somebody else's file. Nor does a
+	 * FIFO without a reader keep us.
+	 */
+	const int flags = O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+	int fd = open(path, flags, st->st_mode & 07777), err;
 	struct stat was;
 
 	if (fd < 0)
 		return fail_os(errno, "Failed to open %s", path);
 	if (fstat(fd, &was))
 		err = fail_os(errno, "Cannot get metadata for a file: %s", path);
+	else if (!S_ISREG(was.st_mode))
+		err = fail("%s is not a file", path);
 	else if (was.st_nlink > 1)
 		err = fail("Detected hard link at: %s", path);
 	else if (fchown(fd, j->uid, j->gid))
@@ -102,15 +108,22 @@ int jail_enter(const struct jail *j)
 	return 0;
 }
 
+/* It may have been there: who had the jail before may have left a link, to anything in it. */
 static int make_folder(const struct jail *j, const char *path)
 {
+	int fd, err = 0;
+
 	if (mkdir(path, 0700) && errno != EEXIST)
 		return fail_os(errno, "Failed to create directory %s", path);
-	if (chmod(path, 0700)) /* it was there, or the umask took something */
-		return fail_os(errno, "Failed to change permissions on %s", path);
-	if (chown(path, j->uid, j->gid))
-		return fail_os(errno, "Failed to change owner for %s", path);
-	return 0;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return fail_os(errno, "Failed to open directory %s", path);
+	if (fchmod(fd, 0700)) /* the umask took something, or it was there */
+		err = fail_os(errno, "Failed to change permissions on %s", path);
+	else if (fchown(fd, j->uid, j->gid))
+		err = fail_os(errno, "Failed to change owner for %s", path);
+	close(fd);
+	return err;
 }
 
 /* A device node of the jail's user. 0; the error; -1: made, but not to be given away. */
@@ -118,7 +131,7 @@ static int make_device(const struct jail *j, const char *path, unsigned major, u
 {
 	if (mknod(path, S_IFCHR | S_IRUSR | S_IWUSR, makedev(major, minor)))
 		return errno;
-	return chown(path, j->uid, j->gid) ? -1 : 0;
+	return lchown(path, j->uid, j->gid) ? -1 : 0;
 }
 
 int jail_populate(const struct jail *j)
