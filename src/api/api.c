@@ -319,7 +319,9 @@ int api_start(struct api *a, char *why)
 
 	if (!err && a->conf.vmm.start(a->conf.vmm.ctx, &a->config.machine))
 		err = config_refuse(why, "%s", log_last());
-	if (!err)
-		a->state = MACHINE_RUNNING;
-	return err;
+	if (err)
+		return err;
+	a->state = MACHINE_RUNNING;
+	config_started(&a->config);
+	return 0;
 }

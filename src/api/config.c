@@ -446,6 +446,24 @@ void config_init(struct api_config *c, const struct config_files *files, bool pc
         };
 }
 
+static void let_go(struct api_config *c, int *fd)
+{
+	if (*fd > 0)
+		c->files->close(c->files->ctx, *fd);
+	*fd = 0;
+}
+
+void config_started(struct api_config *c)
+{
+	let_go(c, &c->boot.kernel_fd);
+	let_go(c, &c->boot.initrd_fd);
+	let_go(c, &c->vsock.fd);
+	for (unsigned i = 0; i < c->drives; i++)
+		let_go(c, &c->drive[i].fd);
+	for (unsigned i = 0; i < c->nets; i++)
+		let_go(c, &c->net[i].fd);
+}
+
 void config_finish(struct api_config *c)
 {
 	boot_drop(c, &c->boot);

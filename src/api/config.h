@@ -104,6 +104,8 @@ struct api_config {
 
 void config_init(struct api_config *c, const struct config_files *files, bool pci);
 void config_finish(struct api_config *c);
+/* The machine has started, with duplicates: a file that it is not given any more is nobody's. */
+void config_started(struct api_config *c);
 
 /*
  * Resources by name: `table` says what a body looks like, `set` takes the values that it gave.
