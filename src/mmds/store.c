@@ -31,14 +31,41 @@ void store_finish(struct store *s)
 
 /* --- copies --- */
 
-static int key_order(const void *a, const void *b)
+static bool key_less(const struct key *x, const struct key *y)
 {
-	const struct key *x = a, *y = b;
 	int order = memcmp(x->name, y->name, MIN(x->len, y->len));
 
-	if (order)
-		return order;
-	return (x->len > y->len) - (x->len < y->len);
+	return order < 0 || (order == 0 && x->len < y->len);
+}
+
+/* Lets keys[at] sink in the heap of `n`, until none below it is greater. */
+static void key_sink(struct key *keys, size_t at, size_t n)
+{
+	const struct key k = keys[at];
+	size_t below;
+
+	while ((below = 2 * at + 1) < n) {
+		below += below + 1 < n && key_less(&keys[below], &keys[below + 1]);
+		if (!key_less(&k, &keys[below]))
+			break;
+		keys[at] = keys[below];
+		at = below;
+	}
+	keys[at] = k;
+}
+
+/* Not qsort(): of many keys it asks how much memory the host has, which no filter allows. */
+static void key_sort(struct key *keys, size_t n)
+{
+	for (size_t at = n / 2; at-- > 0;)
+		key_sink(keys, at, n);
+	while (n-- > 1) {
+		const struct key last = keys[n];
+
+		keys[n] = keys[0];
+		keys[0] = last;
+		key_sink(keys, 0, n);
+	}
 }
 
 static json_t *sorted(json_t *v);
@@ -55,7 +82,7 @@ static json_t *sorted_object(json_t *v)
 				(struct key){json_object_iter_key(i), json_object_iter_key_len(i),
 					     json_object_iter_value(i)};
 	if (keys)
-		qsort(keys, n, sizeof(*keys), key_order);
+		key_sort(keys, n);
 	for (size_t i = 0; copy && i < n; i++) {
 		if (keys &&
 		    !json_object_setn_new(copy, keys[i].name, keys[i].len, sorted(keys[i].value)))

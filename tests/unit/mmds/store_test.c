@@ -106,6 +106,35 @@ static void keys_come_in_the_order_of_their_bytes(void **state)
 	     "}");
 }
 
+static void so_do_keys_of_any_number(void **state)
+{
+	char key[16], before[16];
+	const char *name;
+
+	store_finish(&s);
+	store_init(&s, 100000);
+	for (unsigned n = 0; n <= 600; n += n < 8 ? 1 : 37) {
+		json_t *v = json_object();
+		unsigned seen = 0;
+		json_t *value;
+
+		for (unsigned i = 0; i < n; i++) { /* all lengths, and prefixes of others */
+			snprintf(key, sizeof(key), "%.*o", (int)(1 + i % 5), i * 7919 % 601);
+			json_object_set_new(v, key, json_integer(i));
+		}
+		assert_int_equal(store_put(&s, v), MMDS_OK);
+		before[0] = '\0';
+		json_object_foreach(s.root, name, value)
+		{
+			assert_true(!seen++ || strcmp(before, name) < 0);
+			strcpy(before, name);
+			assert_true(json_equal(value, json_object_get(v, name)));
+		}
+		assert_int_equal(seen, json_object_size(v));
+		json_decref(v);
+	}
+}
+
 static void only_what_json_wants_is_escaped(void **state)
 {
 	same("{\"a\":\"\\u0000\\u001f\\u007f\\u00e9\\/\\\"\\\\\\b\\f\\n\\r\\t\"}",
@@ -331,6 +360,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(keys_come_in_the_order_of_their_bytes),
+		T(so_do_keys_of_any_number),
 		T(only_what_json_wants_is_escaped),
 		T(every_kind_of_value_has_its_text),
 		T(floats_are_as_short_as_they_can_be),
