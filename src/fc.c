@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -520,6 +521,7 @@ int fc_main(int argc, char **argv)
 	enum fc_exit code;
 
 	sandbox_close_inherited(NULL, 0);
+	mallopt(M_ARENA_MAX, 1); /* one that is full is no reason for calls that no filter allows */
 	logger_init("anonymous-instance"); /* until it is known */
 	code = cli_parse(&fc.opts, argc, argv);
 	if (code)

@@ -180,6 +180,8 @@ static int parse_failed(struct json_doc *d, const json_error_t *e, size_t len)
 	const char *name = strchr(e->text, '"'), *end = strrchr(e->text, '"');
 
 	d->at = MIN((size_t)MAX(e->position, 0), len);
+	if (!*e->text) /* then there is no code either */
+		return fail(d, "no memory for the body");
 	switch (json_error_code(e)) {
 	case json_error_premature_end_of_input: return fail(d, "EOF while parsing a value");
 	case json_error_end_of_input_expected: return fail(d, "trailing characters");
@@ -200,7 +202,7 @@ int json_parse(struct json_doc *d, const char *text, size_t len, enum json_names
 {
 	size_t flags = JSON_DECODE_ANY;
 	struct scan s = {.d = d, .text = text, .len = len, .exact = names == JSON_NAMES_ONCE};
-	json_error_t e;
+	json_error_t e = {.text = ""};
 	int err = 0;
 
 	*d = (struct json_doc){.text = text};
