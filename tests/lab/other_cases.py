@@ -26,9 +26,8 @@ def row_holds(w):
     if g.vsock:
         want.append("vmw_vsock_virtio_transport")
     assert sorted(drivers) == sorted(want), drivers
-    place = "pci0000" if w.row.transport == "pci" else "LNRO0005"
     paths = g.sh("readlink -f /sys/bus/virtio/devices/*").split("\n")
-    assert all(place in path for path in paths), paths
+    assert all(w.row.place in path for path in paths), paths
     lines = [line for line in g.sh("cat /proc/interrupts").split("\n") if "virtio" in line]
     assert lines and (w.monitor == "qemu" or all(re.search(w.row.irq, one) for one in lines)), \
         "\n".join(lines)
