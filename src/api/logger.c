@@ -102,15 +102,20 @@ static void logger_line(enum log_level level, const char *file, unsigned line, c
 
 /*
  * stdout that does not block, where it can be had: a FIFO or terminal is opened anew, so that
- * O_NONBLOCK does not reach other processes through the shared description.
+ * O_NONBLOCK does not reach other processes through the shared description. In a jail without
+ * /proc it does, of a FIFO: a reader that stops would stop the machine.
  */
 static int open_stdout(void)
 {
 	struct stat st;
-	int fd = -1;
+	int fd = -1, flags;
 
 	if (fstat(STDOUT_FILENO, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)))
 		fd = open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT && S_ISFIFO(st.st_mode)) {
+		flags = fcntl(STDOUT_FILENO, F_GETFL);
+		fcntl(STDOUT_FILENO, F_SETFL, flags | O_NONBLOCK);
+	}
 	return fd < 0 ? STDOUT_FILENO : fd;
 }
 
