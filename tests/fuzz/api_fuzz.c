@@ -108,7 +108,8 @@ static void check_round_trip(void)
 	CHECK(!strcmp(before, after));
 	files = 1 + (fake.api.config.boot.initrd != NULL) + fake.api.config.drives +
 		fake.api.config.nets + (fake.api.config.vsock.path != NULL);
-	CHECK(open_files() == files);
+	/* A machine that runs has its own. */
+	CHECK(open_files() == (fake.api.state == MACHINE_NOT_STARTED ? files : 0));
 	free(before);
 	free(after);
 }
