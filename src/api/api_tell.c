@@ -2,35 +2,15 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "api.h"
 #include "template_json.h"
 
-static const struct {
-	const char *name;
-	enum log_level level;
-} levels[] = {
-	{"off",     LEVEL_OFF  },
-        {"trace",   LEVEL_TRACE},
-        {"debug",   LEVEL_DEBUG},
-        {"info",    LEVEL_INFO },
-	{"warn",    LEVEL_WARN },
-        {"warning", LEVEL_WARN },
-        {"error",   LEVEL_ERROR},
-};
-
-static int find_level(const char *s)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(levels); i++)
-		if (!strcasecmp(levels[i].name, s))
-			return (int)levels[i].level;
-	return -1;
-}
-
 static const char *check_level(const char *s)
 {
-	return find_level(s) < 0 ? "Invalid LevelFilter" : NULL;
+	enum log_level level;
+
+	return logger_level(s, &level) ? NULL : "Invalid LevelFilter";
 }
 
 // clang-format off
@@ -58,13 +38,14 @@ int api_set_logger(struct api *a, const json_t *const *got, char *why)
 	const struct api_hooks *h = &a->conf.hooks;
 	struct logger_conf l = {
 		.path = json_string_value(got[0]),
-		.level =
-			got[1] ? (enum log_level)find_level(json_string_value(got[1])) : LEVEL_INFO,
+		.level = LEVEL_INFO,
 		.show_level = got[2] ? json_is_true(got[2]) : -1,
 		.show_origin = got[3] ? json_is_true(got[3]) : -1,
 		.module = json_string_value(got[4]),
 	};
 
+	if (got[1])
+		logger_level(json_string_value(got[1]), &l.level);
 	return h->logger ? h->logger(h->ctx, &l, why, CONFIG_WHY) : 0;
 }
 

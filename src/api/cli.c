@@ -6,10 +6,10 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "args.h"
+#include "logger.h"
 #include "version.h"
 
 #define HELP_MAX 8192
@@ -76,23 +76,6 @@ static const struct arg table[] = {
 // clang-format on
 _Static_assert(ARRAY_SIZE(table) == ARG_N && ARG_N <= ARGS_MAX, "a row for every argument");
 
-bool cli_level(const char *s, enum log_level *level)
-{
-	static const char *const name[] = {
-		[LEVEL_OFF] = "off",   [LEVEL_ERROR] = "error", [LEVEL_WARN] = "warn",
-		[LEVEL_INFO] = "info", [LEVEL_DEBUG] = "debug", [LEVEL_TRACE] = "trace",
-	};
-
-	if (!strcasecmp(s, "warning"))
-		s = "warn";
-	for (unsigned i = 0; i < ARRAY_SIZE(name); i++)
-		if (!strcasecmp(s, name[i])) {
-			*level = (enum log_level)i;
-			return true;
-		}
-	return false;
-}
-
 static int take_numbers(struct fc_opts *o, const struct args *a)
 {
 	const struct {
@@ -132,7 +115,7 @@ static enum fc_exit take_values(struct fc_opts *o, const struct args *a)
 		log_err("Invalid instance ID: %s", why);
 		return FC_EXIT_ARGS;
 	}
-	if (level && !cli_level(level, &o->level)) {
+	if (level && !logger_level(level, &o->level)) {
 		log_err("Invalid value for logger level: Failed to parse string to level filter: "
 			"%s.Possible values: [Error, Warning, Info, Debug]",
 			level);

@@ -42,5 +42,3 @@ enum fc_exit cli_parse(struct fc_opts *o, int argc, char **argv);
 enum fc_exit cli_print(const struct fc_opts *o, const char *minnow);
 /* The last words of the process, as clients know them; returns `code`. */
 enum fc_exit cli_end(enum fc_exit code);
-/* off, trace, debug, info, warn, warning, error, in any case; false: none of them. */
-bool cli_level(const char *s, enum log_level *level);

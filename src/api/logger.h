@@ -25,5 +25,7 @@ struct logger_conf {
 void logger_init(const char *id);
 /* Before the machine runs, as Firecracker has it. 0, or -errno with the sentence in `why`. */
 int logger_update(const struct logger_conf *c, char *why, size_t len);
+/* off, trace, debug, info, warn, warning, error, in any case; false: none of them. */
+bool logger_level(const char *s, enum log_level *level);
 /* Lines that could not be written, since nobody reads the FIFO say. */
 uint64_t logger_missed(void);

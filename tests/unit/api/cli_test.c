@@ -1,5 +1,6 @@
 /* cli_test.c - Firecracker's command line: what each option sets, and how each mistake ends. */
 #include "../../../src/api/cli.h"
+#include "../../../src/api/logger.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -138,11 +139,11 @@ static void levels_have_names_in_any_case(void **state)
 	enum log_level level;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(row); i++) {
-		assert_true(cli_level(row[i].name, &level));
+		assert_true(logger_level(row[i].name, &level));
 		assert_int_equal(level, row[i].level);
 	}
-	assert_false(cli_level("", &level));
-	assert_false(cli_level("infos", &level));
+	assert_false(logger_level("", &level));
+	assert_false(logger_level("infos", &level));
 }
 
 static void a_filter_of_another_program_is_refused(void **state)
