@@ -2,9 +2,9 @@
  * json.c - a look at the text before jansson's, and its result held to tables.
  *
  * jansson's integers are of 63 bits. A scan of the text first turns each larger one into a string
- * that starts with U+0001, and refuses strings of clients that start so: no value is rounded and
- * none is mistaken. The scan also notes where the members of the outermost object end, which
- * jansson does not tell.
+ * that starts with U+0001. Strings of clients that start so are refused, or get a second one where
+ * they are metadata: no value is rounded and none is mistaken. The scan also notes where the
+ * members of the outermost object end, which jansson does not tell.
  */
 #include "json.h"
 
@@ -15,8 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BIG_MARK   "\\u0001" /* as it is written in JSON */
-#define BIG_PREFIX '\1'      /* as it is read */
+#define BIG_MARK "\\u0001" /* JSON_BIG as it is written in JSON */
 
 /* --- what is wrong --- */
 
@@ -57,7 +56,7 @@ struct scan {
 	char *out;
 	size_t out_len;
 	unsigned depth;
-	bool exact; /* big integers are marked; otherwise they become reals */
+	bool free; /* strings may start with the mark */
 };
 
 static void scan_copy(struct scan *s, size_t from)
@@ -79,11 +78,22 @@ static bool is_space(char c)
 	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
+/* Is a name the string that has just ended? */
+static bool scan_is_name(const struct scan *s)
+{
+	size_t next = s->at;
+
+	while (next < s->len && is_space(s->text[next]))
+		next++;
+	return next < s->len && s->text[next] == ':';
+}
+
 static int scan_string(struct scan *s)
 {
 	size_t from = s->at++, mark = strlen(BIG_MARK);
+	bool marked = s->len - s->at >= mark && !memcmp(s->text + s->at, BIG_MARK, mark), name;
 
-	if (s->len - s->at >= mark && !memcmp(s->text + s->at, BIG_MARK, mark)) {
+	if (marked && !s->free) {
 		s->d->at = s->at + mark;
 		return fail(s->d,
 			    "invalid value: a string starts with the control character U+0001");
@@ -91,19 +101,21 @@ static int scan_string(struct scan *s)
 	while (s->at < s->len && s->text[s->at] != '"')
 		s->at += s->text[s->at] == '\\' && s->at + 1 < s->len ? 2 : 1;
 	s->at += s->at < s->len;
-	scan_copy(s, from);
-	if (s->depth == 1) {
-		size_t next = s->at;
-
-		while (next < s->len && is_space(s->text[next]))
-			next++;
-		if (next < s->len && s->text[next] == ':' && s->d->marks < JSON_MARKS)
-			s->d->mark[s->d->marks++] = (struct json_mark){s->at, s->at};
+	name = scan_is_name(s);
+	if (marked && !name) {
+		scan_add(s, "\"" BIG_MARK);
+		from++;
 	}
+	scan_copy(s, from);
+	if (name && s->depth == 1 && s->d->marks < JSON_MARKS)
+		s->d->mark[s->d->marks++] = (struct json_mark){s->at, s->at};
 	return 0;
 }
 
-/* What does not fit jansson's integers; what is no integer at all is left to jansson. */
+/*
+ * What does not fit jansson's integers, of which serde takes -0 for none either; what is no integer
+ * at all is left to jansson.
+ */
 static void scan_number(struct scan *s)
 {
 	size_t from = s->at, len;
@@ -118,6 +130,7 @@ static void scan_number(struct scan *s)
 	len = s->at - from;
 	if (!integer || len < 19) {
 		scan_copy(s, from);
+		scan_add(s, len == 2 && !memcmp(s->text + from, "-0", 2) ? ".0" : "");
 		return;
 	}
 	memcpy(digits, s->text + from, MIN(len, sizeof(digits) - 1));
@@ -126,7 +139,7 @@ static void scan_number(struct scan *s)
 	fits = len < sizeof(digits) && !errno;
 	errno = 0;
 	(void)strtoull(digits, NULL, 10);
-	if (!fits && s->exact && len < sizeof(digits) && !errno && *digits > '0') {
+	if (!fits && len < sizeof(digits) && !errno && *digits > '0') {
 		scan_add(s, "\"" BIG_MARK);
 		scan_copy(s, from);
 		scan_add(s, "\"");
@@ -201,7 +214,7 @@ static int parse_failed(struct json_doc *d, const json_error_t *e, size_t len)
 int json_parse(struct json_doc *d, const char *text, size_t len, enum json_names names)
 {
 	size_t flags = JSON_DECODE_ANY;
-	struct scan s = {.d = d, .text = text, .len = len, .exact = names == JSON_NAMES_ONCE};
+	struct scan s = {.d = d, .text = text, .len = len, .free = names == JSON_NAMES_FREE};
 	json_error_t e = {.text = ""};
 	int err = 0;
 
@@ -209,7 +222,7 @@ int json_parse(struct json_doc *d, const char *text, size_t len, enum json_names
 	while (len && is_space(text[len - 1]))
 		len--;
 	d->end = len;
-	/* A number of 19 bytes grows the most, by 8. */
+	/* Nothing grows by more than 8 bytes, nor to more than twice its length. */
 	s.out = malloc(2 * s.len + 16);
 	if (!s.out)
 		return fail(d, "no memory for the body");
@@ -236,11 +249,6 @@ void json_free(struct json_doc *d)
 
 /* --- tables --- */
 
-static bool is_big(const json_t *v)
-{
-	return json_is_string(v) && json_string_length(v) && *json_string_value(v) == BIG_PREFIX;
-}
-
 /* A value as serde names it. */
 static const char *described(const json_t *v, char *buf, size_t size)
 {
@@ -255,7 +263,7 @@ static const char *described(const json_t *v, char *buf, size_t size)
 		snprintf(buf, size, "integer `%" JSON_INTEGER_FORMAT "`", json_integer_value(v));
 		break;
 	default:
-		if (is_big(v))
+		if (json_big(v))
 			snprintf(buf, size, "integer `%s`", json_string_value(v) + 1);
 		else
 			snprintf(buf, size, "string \"%s\"", json_string_value(v));
@@ -302,7 +310,7 @@ static int check_choice(struct json_doc *d, const json_t *v, const char *const *
 	char list[192];
 	unsigned n = 0;
 
-	if (!s || is_big(v))
+	if (!s || json_big(v))
 		return fail(d, "expected value");
 	for (; words[n]; n++)
 		if (!strcmp(words[n], s))
@@ -325,7 +333,7 @@ static int check_uint(struct json_doc *d, const json_t *v, enum json_kind kind)
 	};
 	char buf[128];
 
-	if (!json_is_integer(v) && !is_big(v))
+	if (!json_is_integer(v) && !json_big(v))
 		return wrong_type(d, v, type[kind].name);
 	if ((json_is_integer(v) && json_integer_value(v) < 0) || json_u64(v, 0) > type[kind].max)
 		return fail(d, "invalid value: %s, expected %s", described(v, buf, sizeof(buf)),
@@ -338,7 +346,7 @@ static int check_string(struct json_doc *d, const json_t *v, const struct json_f
 {
 	const char *wrong;
 
-	if (!json_is_string(v) || is_big(v))
+	if (!json_is_string(v) || json_big(v))
 		return wrong_type(d, v, expected);
 	wrong = f->check ? f->check(json_string_value(v)) : NULL;
 	return wrong ? fail(d, "%s", wrong) : 0;
@@ -462,8 +470,8 @@ uint64_t json_u64(const json_t *v, uint64_t none)
 {
 	if (!v)
 		return none;
-	return is_big(v) ? strtoull(json_string_value(v) + 1, NULL, 10)
-			 : (uint64_t)json_integer_value(v);
+	return json_big(v) ? strtoull(json_string_value(v) + 1, NULL, 10)
+			   : (uint64_t)json_integer_value(v);
 }
 
 bool json_bool(const json_t *v, bool none)

@@ -5,6 +5,7 @@
 #pragma once
 #include <jansson.h>
 
+#include "../json_big.h"
 #include "../util.h"
 
 #define JSON_WHY   512u
@@ -71,9 +72,10 @@ struct json_table {
 enum json_names { JSON_NAMES_ONCE, JSON_NAMES_FREE };
 
 /*
- * Reads `text`, which stays with the caller as long as `d`. With JSON_NAMES_ONCE, integers up to
- * 2^64 - 1 keep their value (json_u64()); otherwise those beyond 2^63 - 1 become reals. 0, or
- * -EINVAL with d->why. json_free() is due in either case.
+ * Reads `text`, which stays with the caller as long as `d`. Integers up to 2^64 - 1 keep their
+ * value, those beyond 2^63 - 1 as strings that json_big() knows; with JSON_NAMES_FREE
+ * json_big_text() is what the other strings are. 0, or -EINVAL with d->why. json_free() is due in
+ * either case.
  */
 int json_parse(struct json_doc *d, const char *text, size_t len, enum json_names names);
 void json_free(struct json_doc *d);

@@ -1,7 +1,6 @@
 /*
  * format.c - metadata as text. What a guest gets is to be what Firecracker gives it, byte for byte:
  * no spaces, escapes only where JSON wants them, the shortest decimals that are the same float.
- * Other than there, 64-bit integers are signed, as jansson has them.
  */
 #include "format.h"
 
@@ -9,6 +8,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "../json_big.h"
 
 #define REAL_DIGITS 17 /* tell all floats apart; 15 are kept by all but the smallest */
 #define REAL_KEPT   15
@@ -126,6 +127,18 @@ static void put_integer(struct text *t, json_int_t v)
 	text_u64(t, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
 }
 
+/* Or an integer that jansson has no type for. */
+static void put_text(struct text *t, json_t *v)
+{
+	size_t len;
+	const char *s = json_big_text(v, &len);
+
+	if (json_big(v))
+		text_put(t, s, len);
+	else
+		put_string(t, s, len);
+}
+
 static void put_array(struct text *t, json_t *v)
 {
 	text_char(t, '[');
@@ -158,7 +171,7 @@ void format_json(struct text *t, json_t *v)
 	switch (json_typeof(v)) {
 	case JSON_OBJECT: put_object(t, v); break;
 	case JSON_ARRAY: put_array(t, v); break;
-	case JSON_STRING: put_string(t, json_string_value(v), json_string_length(v)); break;
+	case JSON_STRING: put_text(t, v); break;
 	case JSON_INTEGER: put_integer(t, json_integer_value(v)); break;
 	case JSON_REAL: put_real(t, json_real_value(v)); break;
 	case JSON_TRUE: text_str(t, "true"); break;
@@ -170,9 +183,12 @@ void format_json(struct text *t, json_t *v)
 bool format_imds(struct text *t, json_t *v)
 {
 	bool first = true;
+	size_t len;
 
-	if (json_is_string(v)) {
-		text_put(t, json_string_value(v), json_string_length(v));
+	if (json_is_string(v) && !json_big(v)) {
+		const char *s = json_big_text(v, &len);
+
+		text_put(t, s, len);
 		return true;
 	}
 	if (!json_is_object(v))

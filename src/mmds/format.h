@@ -7,7 +7,7 @@
 
 #include "text.h"
 
-/* Keys come in the order of the object. */
+/* Of what json_parse() has read as metadata. Keys come in the order of the object. */
 void format_json(struct text *t, json_t *v);
 /* A string is itself, an object a list of its keys. false: it is neither. */
 bool format_imds(struct text *t, json_t *v);

@@ -25,7 +25,7 @@ enum mmds_result {
 
 void store_init(struct store *s, size_t limit);
 void store_finish(struct store *s);
-/* Copies what it keeps. When it fails the store is as before. */
+/* Copies what it keeps, of what json_parse() has read. When it fails the store is as before. */
 enum mmds_result store_put(struct store *s, json_t *value);
 enum mmds_result store_patch(struct store *s, json_t *patch);
 /*

@@ -2,6 +2,7 @@
 #include "../../../src/api/json.h"
 
 #include <errno.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -265,17 +266,49 @@ static void many_members_still_have_a_place(void **state)
 	free(o.p);
 }
 
-/* Metadata: names may come twice, integers may be of any size. */
+/* Metadata: names may come twice. */
 static void free_names_keep_the_last_value(void **state)
 {
-	static const char text[] = "{\"a\":1,\"a\":[18446744073709551615,-9223372036854775808]}";
-	const json_t *a;
+	static const char text[] = "{\"a\":1,\"\\u0001b\" :2,\"a\":-9223372036854775808}";
 
 	assert_int_equal(json_parse(&doc, text, strlen(text), JSON_NAMES_FREE), 0);
-	a = json_object_get(doc.root, "a");
-	assert_int_equal(json_array_size(a), 2);
-	assert_true(json_real_value(json_array_get(a, 0)) == 18446744073709551615.0);
-	assert_true(json_integer_value(json_array_get(a, 1)) == INT64_MIN);
+	assert_int_equal(json_object_size(doc.root), 2);
+	assert_true(json_integer_value(json_object_get(doc.root, "a")) == INT64_MIN);
+	assert_int_equal(json_integer_value(json_object_get(doc.root, "\1b")), 2);
+	json_free(&doc);
+}
+
+/* And no string of a client is taken for an integer that jansson cannot hold. */
+static void metadata_has_exact_integers_and_all_strings(void **state)
+{
+	static const char text[] = "[18446744073709551615,\"\\u00015\",\"\\u0001\",\"\",\"5\","
+				   "18446744073709551616,-9223372036854775809,-0,"
+				   "9223372036854775808,0,\"\\u0001\\u0001\"]";
+	static const char *const string[] = {[1] = "\1"
+						   "5",
+					     [2] = "\1",
+					     [3] = "",
+					     [4] = "5",
+					     [10] = "\1\1"};
+	const json_t *v;
+	size_t len;
+
+	assert_int_equal(json_parse(&doc, text, strlen(text), JSON_NAMES_FREE), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(string); i++) {
+		v = json_array_get(doc.root, i);
+		assert_int_equal(json_big(v), i == 0 || i == 8);
+		if (!string[i])
+			continue;
+		assert_string_equal(json_big_text(v, &len), string[i]);
+		assert_int_equal(len, strlen(string[i]));
+	}
+	assert_true(json_u64(json_array_get(doc.root, 0), 0) == UINT64_MAX);
+	assert_true(json_u64(json_array_get(doc.root, 8), 0) == 1ull << 63);
+	assert_true(json_real_value(json_array_get(doc.root, 5)) == 18446744073709551616.0);
+	assert_true(json_real_value(json_array_get(doc.root, 6)) == -9223372036854775808.0);
+	v = json_array_get(doc.root, 7); /* as serde reads it */
+	assert_true(json_is_real(v) && signbit(json_real_value(v)));
+	assert_true(json_is_integer(json_array_get(doc.root, 9)));
 	json_free(&doc);
 }
 
@@ -344,6 +377,7 @@ int main(void)
 		cmocka_unit_test(depth_has_a_bound),
 		cmocka_unit_test(many_members_still_have_a_place),
 		cmocka_unit_test(free_names_keep_the_last_value),
+		cmocka_unit_test(metadata_has_exact_integers_and_all_strings),
 		cmocka_unit_test(the_writer_escapes_as_serde_does),
 		cmocka_unit_test(the_writer_writes_utf8_whatever_it_gets),
 		cmocka_unit_test(the_writer_grows),

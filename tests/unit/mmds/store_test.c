@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "../../../src/api/json.h"
 #include "../../../src/mmds/format.h"
 
 static struct store s;
@@ -76,6 +77,16 @@ static const char *text_of(json_t *v)
 static const char *found(const char *path)
 {
 	return text_of(store_find(&s, path, strlen(path)));
+}
+
+static const char *listed(const char *path)
+{
+	struct text t = {.buf = buf, .size = sizeof(buf) - 1};
+
+	if (!format_imds(&t, store_find(&s, path, strlen(path))))
+		return "nothing";
+	buf[t.len] = '\0';
+	return buf;
 }
 
 static void imds(const char *text, const char *want)
@@ -147,6 +158,26 @@ static void every_kind_of_value_has_its_text(void **state)
 	same("[null,true,false,0,-1,9223372036854775807,-9223372036854775808,\"\",[],{}]", NULL);
 	same("\"text\"", NULL);
 	same("null", NULL);
+}
+
+/* As the API reads them: jansson has no type for those beyond 2^63 - 1. */
+static void integers_of_64_bits_are_exact(void **state)
+{
+	static const char text[] =
+		"{\"a\":18446744073709551615,\"b\":[9223372036854775808,-0.0,\"\"],"
+		"\"c\":\"\\u00015\",\"d\":\"\\u0001\",\"e\":{\"\\u0001\":{}}}";
+	struct json_doc d;
+
+	assert_int_equal(json_parse(&d, text, strlen(text), JSON_NAMES_FREE), 0);
+	assert_int_equal(store_put(&s, d.root), MMDS_OK);
+	assert_int_equal(store_patch(&s, d.root), MMDS_OK);
+	json_free(&d);
+	assert_string_equal(found("/"), text);
+	assert_string_equal(found("/a"), "18446744073709551615");
+	assert_string_equal(listed("/a"), "nothing");
+	assert_string_equal(listed("/c"), "\1"
+					  "5");
+	assert_string_equal(listed("/e"), "\1/");
 }
 
 static void floats_are_as_short_as_they_can_be(void **state)
@@ -363,6 +394,7 @@ int main(void)
 		T(so_do_keys_of_any_number),
 		T(only_what_json_wants_is_escaped),
 		T(every_kind_of_value_has_its_text),
+		T(integers_of_64_bits_are_exact),
 		T(floats_are_as_short_as_they_can_be),
 		T(a_float_comes_back_as_it_was),
 		T(a_list_shows_keys_and_a_string_itself),
