@@ -1,12 +1,14 @@
 /* config_net.c - network interfaces as clients describe them. */
 #include <ctype.h>
 #include <errno.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "config.h"
 
 #define MTU_MIN 68u
+#define NO_TAP  "Could not create the network device: Open tap device failed: "
 
 enum { ID, TAP, MAC, MTU, RX, TX };
 
@@ -85,14 +87,16 @@ static int net_open(struct api_config *c, int pos, struct config_net *n, char *w
 		n->fd = c->net[pos].fd;
 		return 0;
 	}
+	if (strlen(n->tap) >= IFNAMSIZ)
+		return config_refuse(why, NO_TAP "Invalid interface name");
 	n->fd = c->files->tap(c->files->ctx, n->tap);
 	if (n->fd >= 0)
 		return 0;
-	return config_refuse(why,
-			     "Could not create the network device: Open tap device failed: Error "
-			     "while creating ifreq structure: %s. Invalid TUN/TAP Backend provided "
-			     "by %s. Check our documentation on setting up the network devices.",
-			     config_os_error(n->fd), n->tap);
+	return config_refuse(
+		why,
+		NO_TAP "Error while creating ifreq structure: %s. Invalid TUN/TAP Backend provided "
+		       "by %s. Check our documentation on setting up the network devices.",
+		config_os_error(n->fd), n->tap);
 }
 
 static int net_check(const struct api_config *c, int pos, const struct config_net *n,

@@ -511,6 +511,8 @@ static const struct {
 	{NET("n2", "t1", ""), NO_TAP("Resource busy (os error 16)", "t1")},
 	{NET("n1", "t2", ""), NO_TAP("Resource busy (os error 16)", "t2")},
 	{NET("n1", "missing", ""), NO_TAP("No such file or directory (os error 2)", "missing")},
+	{NET("n3", "sixteen-letters-", ""), /* and its end is the 17th */
+	 "Could not create the network device: Open tap device failed: Invalid interface name"},
 	{NET("n3", "t3", ",\"guest_mac\":\"06:00:00:00:00:01\""),
 	 "The MAC address is already in use: 06:00:00:00:00:01"},
 	{NET("n3", "t3", ",\"mtu\":67"),
@@ -547,6 +549,15 @@ static void a_bad_network_changes_nothing(void **state)
 		assert_string_equal(all(), before);
 		assert_int_equal(open_files(), 2);
 	}
+}
+
+/* Only the guest minds what is no address of one interface, and that as the client wanted it. */
+static void an_address_of_any_kind_is_taken(void **state)
+{
+	ok(&config_net_put, NET("n1", "fifteen-letters", ",\"guest_mac\":\"01:00:5E:00:00:01\""));
+	ok(&config_net_put, NET("n2", "t2", ",\"guest_mac\":\"00:00:00:00:00:00\""));
+	assert_non_null(strstr(all(), "\"guest_mac\":\"01:00:5e:00:00:01\""));
+	assert_non_null(strstr(all(), "\"guest_mac\":\"00:00:00:00:00:00\""));
 }
 
 static const char *net_order(void)
@@ -747,6 +758,7 @@ int main(void)
 		T(a_drive_is_what_the_machine_gets),
 		T(a_bucket_without_size_or_time_is_none),
 		T(a_bad_network_changes_nothing),
+		T(an_address_of_any_kind_is_taken),
 		T(a_network_is_replaced_with_or_without_its_tap),
 		T(a_network_is_what_the_machine_gets),
 		T(any_cid_is_taken_and_the_socket_is_bound_at_once),
