@@ -113,7 +113,7 @@ static const struct key disk_keys[] = {
 
 /* --- net --- */
 
-/* aa:bb:cc:dd:ee:ff; the lowest bit of the first byte would be a group's. */
+/* aa:bb:cc:dd:ee:ff, of one interface: the lowest bit of the first byte would be a group's. */
 static bool parse_mac(const char *s, uint8_t mac[6])
 {
 	for (unsigned i = 0; i < 6; i++, s += 2) {
@@ -126,7 +126,7 @@ static bool parse_mac(const char *s, uint8_t mac[6])
 			return false;
 		s += i < 5;
 	}
-	return !(mac[0] & 1);
+	return !(mac[0] & 1) && memcmp(mac, "\0\0\0\0\0", 6);
 }
 
 static int set_net_mac(void *conf, const char *opt, const char *val)

@@ -299,7 +299,6 @@ static void net_own_mac(const char *name, uint8_t mac[6])
 
 static int net_conf_good(const struct net_conf *c)
 {
-	static const uint8_t none[6];
 	const char *name = c->tap ? c->tap : "by descriptor";
 
 	if (c->vhost && (c->rx_bytes.size || c->rx_ops.size || c->tx_bytes.size || c->tx_ops.size))
@@ -316,12 +315,6 @@ static int net_conf_good(const struct net_conf *c)
 	if (c->mtu && c->mtu < NET_MTU_MIN)
 		return log_fail(EINVAL, "network %s: an MTU of %u; it has to be %u at least", name,
 				c->mtu, NET_MTU_MIN);
-	if (c->has_mac && ((c->mac[0] & MAC_GROUP) || !memcmp(c->mac, none, sizeof(none))))
-		return log_fail(
-			EINVAL,
-			"network %s: the MAC address %02x:%02x:%02x:%02x:%02x:%02x is of no "
-			"one interface; give one whose first byte is even",
-			name, c->mac[0], c->mac[1], c->mac[2], c->mac[3], c->mac[4], c->mac[5]);
 	return 0;
 }
 

@@ -136,6 +136,7 @@ static void mistakes_in_a_network_are_named(void **state)
 	} bad[] = {
 		{"",			   "name is empty"     },
 		{"t,mac=01:00:00:00:00:01",    "unicast"           },
+		{"t,mac=00:00:00:00:00:00",    "unicast"           },
 		{"t,mac=02:00:00:00:00",       "unicast"           },
 		{"t,mac=02:00:00:00:00:01:02", "unicast"           },
 		{"t,mac=2:0:0:0:0:1",          "unicast"           },
