@@ -35,6 +35,7 @@ static const struct {
 	{"KVM_KVMCLOCK_CTRL",     KVM_KVMCLOCK_CTRL          },
 	{"KVM_GET_REGS",          KVM_GET_REGS               },
 	{"KVM_IOEVENTFD",         KVM_IOEVENTFD              },
+	{"KVM_IRQFD",             KVM_IRQFD                  },
 	{"TUNSETOFFLOAD",         TUNSETOFFLOAD              },
 	{"TUNSETQUEUE",           TUNSETQUEUE                },
 	{"VHOST_SET_FEATURES",    VHOST_SET_FEATURES         },

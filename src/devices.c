@@ -19,6 +19,9 @@
 
 #define PCI_FIRST_SLOT 2u
 
+_Static_assert(NETS_MAX *NET_PAIRS_MAX *VHOST_QUEUES <= VM_WIRES, "a wire for each queue");
+_Static_assert(NET_PAIRS_MAX *VHOST_QUEUES <= MSIX_WIRES, "of each device, too");
+
 static struct device *device_of(struct devices *ds, const struct virtio_dev *dev)
 {
 	return &ds->device[dev->slot];
@@ -141,6 +144,7 @@ static int make_nets(struct devices *ds, const struct devices_conf *c, const str
 	for (unsigned i = 0; i < c->nets && !err; i++) {
 		err = net_init(&ds->net[i], &c->net[i], &ds->host, ram, &ds->watcher);
 		ds->nets += !err;
+		ds->vhost = ds->vhost || c->net[i].vhost;
 		if (!err)
 			err = plug(ds, &ds->net[i].dev, c->transport);
 	}

@@ -28,6 +28,7 @@ struct devices {
 	struct watcher watcher;
 	uint64_t next; /* when the earliest virtio_tick() is due */
 	bool sockets;  /* some device makes sockets while the guest runs */
+	bool vhost;    /* some network's packets are moved by the kernel */
 
 	struct blk_io io;
 	struct blk disk[DISKS_MAX];

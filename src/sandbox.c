@@ -26,6 +26,7 @@
 #include "loop_vsock_filter.h"
 #include "vcpu_filter.h"
 #include "vcpu_test_filter.h"
+#include "vcpu_vhost_filter.h"
 
 #include "log.h"
 
@@ -95,6 +96,11 @@ static int load(const struct sock_filter *f, size_t n)
 int sandbox_vcpu(void)
 {
 	return load(vcpu_filter, ARRAY_SIZE(vcpu_filter));
+}
+
+int sandbox_vcpu_vhost(void)
+{
+	return load(vcpu_vhost_filter, ARRAY_SIZE(vcpu_vhost_filter));
 }
 
 int sandbox_vcpu_test(void)

@@ -16,7 +16,8 @@ void sandbox_close_inherited(const int *keep, unsigned n);
 int sandbox_drop(void);
 /* The seccomp filters of seccomp/vcpu.policy and loop.policy, for the calling thread. */
 int sandbox_vcpu(void);
-int sandbox_vcpu_test(void); /* with seccomp/testdev.policy, for --test-device */
+int sandbox_vcpu_vhost(void); /* with seccomp/vhost.policy */
+int sandbox_vcpu_test(void);  /* with that and testdev.policy, for --test-device */
 int sandbox_loop(void);
 int sandbox_loop_devices(void); /* with devices.policy */
 int sandbox_loop_vsock(void);   /* with vsock.policy as well */

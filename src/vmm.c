@@ -110,6 +110,13 @@ static int open_users_face(void)
 	return err;
 }
 
+static int confine_vcpu(void)
+{
+	if (vmm.opts.machine.test_device)
+		return sandbox_vcpu_test();
+	return vmm.machine.devices.vhost ? sandbox_vcpu_vhost() : sandbox_vcpu();
+}
+
 /* Lock-down has one order: nothing is opened after it, and the guest runs only behind it. */
 static int confine(void)
 {
@@ -118,9 +125,7 @@ static int confine(void)
 	if (!err)
 		err = sandbox_drop();
 	if (!err)
-		err = vm_start_threads(&vmm.machine.vm, &vmm.machine.board,
-				       vmm.opts.machine.test_device ? sandbox_vcpu_test
-								    : sandbox_vcpu);
+		err = vm_start_threads(&vmm.machine.vm, &vmm.machine.board, confine_vcpu);
 	if (!err && vmm.machine.devices.sockets)
 		err = sandbox_loop_vsock();
 	else if (!err)

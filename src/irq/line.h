@@ -45,4 +45,12 @@ struct irq_sink {
 	void (*unroute)(void *ctx, unsigned gsi);
 	/* The 8259 pair's INTR output, to vCPU 0. */
 	void (*intr)(void *ctx, bool level);
+	/*
+	 * Has eventfd `fd`, which a part of the kernel signals, send this MSI without us; with a
+	 * new message, that one from now on, as a whole. A signal that was there already counts.
+	 * false: it is not connected. NULL: none can be.
+	 */
+	bool (*wire)(void *ctx, int fd, uint64_t addr, uint32_t data);
+	/* `fd` is not connected any more: when it returns, no message of it is under way. */
+	void (*unwire)(void *ctx, int fd);
 };

@@ -9,8 +9,9 @@
 #include "../boot/boot.h"
 #include "../pc/board.h"
 
-#define VCPU_EXITS 64u /* exit reasons counted one by one */
-#define VM_GSIS    48u /* 24 pins, and 24 for the old messages of level pins in service */
+#define VCPU_EXITS 64u  /* exit reasons counted one by one */
+#define VM_GSIS    48u  /* 24 pins, and 24 for the old messages of level pins in service */
+#define VM_WIRES   128u /* and one each for eventfds that send messages without us */
 
 /* How a run ended; the first cause wins. */
 enum vm_end {
@@ -70,7 +71,11 @@ struct vm {
 		bool used;
 		uint32_t data;
 		uint64_t addr;
-	} route[VM_GSIS]; /* under the board lock */
+	} route[VM_GSIS + VM_WIRES]; /* under the board lock, as the next */
+	struct {
+		int fd; /* 0: none; otherwise it stays with its GSI */
+		bool on;
+	} wire[VM_WIRES];
 };
 
 struct vm_conf {

@@ -171,6 +171,31 @@ static void irq_reset(void *ctx)
 	irq_unlock(v->board);
 }
 
+/* By MSI-X alone: a pin's level and the ISR are ours. */
+static void irq_wire(void *ctx, unsigned queue, int fd)
+{
+	struct vpci *v = ctx;
+
+	if (queue >= MSIX_WIRES)
+		return;
+	irq_lock(v->board);
+	msix_wire(&v->msix, queue, v->dev->queue[queue].vector, fd);
+	irq_unlock(v->board);
+}
+
+static bool irq_wired(void *ctx, unsigned queue)
+{
+	struct vpci *v = ctx;
+	bool wired;
+
+	if (queue >= MSIX_WIRES)
+		return false;
+	irq_lock(v->board);
+	wired = msix_wired(&v->msix, queue);
+	irq_unlock(v->board);
+	return wired;
+}
+
 /* --- common configuration: device lock held --- */
 
 /* Which of the three addresses a register is a half of; NULL: it is not. */
@@ -460,6 +485,10 @@ void vpci_init(struct vpci *v, struct virtio_dev *dev, const struct vpci_board *
 	reg(v, PCI_REG_INT_PIN, 1, 1, 0);
 	capabilities(v);
 	bar_update(v);
-	dev->irq = (struct virtio_irq){
-		.ctx = v, .queue = irq_queue, .config = irq_config, .reset = irq_reset};
+	dev->irq = (struct virtio_irq){.ctx = v,
+				       .queue = irq_queue,
+				       .config = irq_config,
+				       .reset = irq_reset,
+				       .wire = irq_wire,
+				       .wired = irq_wired};
 }

@@ -1,7 +1,8 @@
 /*
  * net_vhost.c - the network device whose packets the kernel's vhost-net moves: this end only has
- * it start and stop, and passes notifications on and interrupts back. Device lock held by the
- * caller, but for net_vhost_init() and the descriptors' events, which take it.
+ * it start and stop, and passes notifications on. Its interrupts go straight to the guest where the
+ * transport can have that, and are passed back by us where not. Device lock held by the caller, but
+ * for net_vhost_init() and the descriptors' events, which take it.
  */
 #include <errno.h>
 #include <string.h>
@@ -14,13 +15,35 @@
 #define VHOST_FEATURES                                                                             \
 	(VIRTIO_F_VERSION_1 | VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC | VIRTIO_NET_F_MRG_RXBUF)
 
-/* The kernel has given chains back, and the driver wants to know. */
-static void on_call(struct net_vhost *v, unsigned queue)
+/* true: the eventfd was signalled since it was asked last. */
+static bool take(int fd)
+{
+	uint64_t count;
+
+	return read(fd, &count, sizeof(count)) == sizeof(count);
+}
+
+/*
+ * Is a signal ours to pass on? What the transport connects it sends itself, with what was signalled
+ * before. So a signal is taken before it is passed on, or it would be sent again with the next
+ * connection.
+ */
+static bool call_ours(struct virtio_dev *d, unsigned queue, int fd) REQUIRES(d->lock)
+{
+	return !d->irq.wire || (!d->irq.wired(d->irq.ctx, queue) && take(fd));
+}
+
+/*
+ * The kernel has given chains back, and the driver wants to know: also in a pause, in which
+ * nothing tells it again.
+ */
+static void on_call(struct net_vhost *v, unsigned i)
 {
 	struct virtio_dev *d = &v->net->dev;
+	unsigned queue = NET_RX_QUEUE(v->pair) + i;
 
 	virtio_lock(d);
-	if (virtio_live(d)) {
+	if (d->started && !d->stopping && !d->broken && call_ours(d, queue, v->vhost.call[i])) {
 		d->irqs++;
 		d->irq.queue(d->irq.ctx, queue);
 	}
@@ -29,24 +52,12 @@ static void on_call(struct net_vhost *v, unsigned queue)
 
 static void on_rx_call(struct watch *w, uint32_t events)
 {
-	struct net_vhost *v = w->owner;
-
-	on_call(v, NET_RX_QUEUE(v->pair));
+	on_call(w->owner, VHOST_RX);
 }
 
 static void on_tx_call(struct watch *w, uint32_t events)
 {
-	struct net_vhost *v = w->owner;
-
-	on_call(v, NET_TX_QUEUE(v->pair));
-}
-
-/* true: an error was told of since it was asked last. */
-static bool take_error(const struct net_vhost *v)
-{
-	uint64_t count;
-
-	return read(v->vhost.error, &count, sizeof(count)) == sizeof(count);
+	on_call(w->owner, VHOST_TX);
 }
 
 static void on_error(struct watch *w, uint32_t events)
@@ -55,8 +66,10 @@ static void on_error(struct watch *w, uint32_t events)
 	struct virtio_dev *d = &v->net->dev;
 
 	virtio_lock(d);
-	if (take_error(v) && virtio_live(d))
+	if (take(v->vhost.error) && d->started && !d->stopping) {
 		virtio_break(d, "the driver broke a ring's rules");
+		net_vhost_stop(d);
+	}
 	virtio_unlock(d);
 }
 
@@ -93,6 +106,14 @@ int net_vhost_init(struct net *n, const struct ram *ram, const struct watcher *w
 	return 0;
 }
 
+/* The pair's signals become interrupts without us, as far as the transport can. */
+static void wire(struct virtio_dev *d, const struct net_vhost *v) REQUIRES(d->lock)
+{
+	for (unsigned i = 0; i < VHOST_QUEUES && d->irq.wire; i++)
+		d->irq.wire(d->irq.ctx, NET_RX_QUEUE(v->pair) + i,
+			    v->vhost.on[i] ? v->vhost.call[i] : -1);
+}
+
 void net_vhost_start(struct virtio_dev *d)
 {
 	struct net *n = net_of(d);
@@ -104,8 +125,12 @@ void net_vhost_start(struct virtio_dev *d)
 		err = vhost_start(&n->vhost[i].vhost, d->acked & VHOST_FEATURES,
 				  &d->queue[NET_RX_QUEUE(i)], &d->queue[NET_TX_QUEUE(i)],
 				  n->tap.fd[i]);
-	if (err)
+	if (err) {
 		virtio_break(d, "the kernel's vhost-net does not take its rings");
+		net_vhost_stop(d);
+	}
+	for (unsigned i = 0; i < pairs && !err; i++)
+		wire(d, &n->vhost[i]);
 	net_vhost_kick(d);
 }
 
@@ -114,8 +139,14 @@ void net_vhost_stop(struct virtio_dev *d)
 	struct net *n = net_of(d);
 
 	for (unsigned i = 0; i < n->vhosts; i++) {
-		vhost_stop(&n->vhost[i].vhost);
-		take_error(&n->vhost[i]); /* not the next driver's */
+		struct vhost *v = &n->vhost[i].vhost;
+
+		vhost_stop(v);
+		wire(d, &n->vhost[i]);
+		/* What was signalled is not the next driver's. */
+		take(v->error);
+		for (unsigned k = 0; k < VHOST_QUEUES; k++)
+			take(v->call[k]);
 	}
 }
 

@@ -97,6 +97,13 @@ struct virtio_irq {
 	 * transport's own go back, and its line falls. NULL: nothing to do.
 	 */
 	void (*reset)(void *ctx);
+	/*
+	 * Eventfd `fd`, which a part of the kernel signals, interrupts for `queue`: without us
+	 * while wired() says so; otherwise its signals are to be passed on by queue(). -1: no more,
+	 * and none is under way. The queue is latched. Loop's thread. NULL: it always takes us.
+	 */
+	void (*wire)(void *ctx, unsigned queue, int fd);
+	bool (*wired)(void *ctx, unsigned queue);
 };
 
 struct virtio_dev {
@@ -134,7 +141,7 @@ struct virtio_dev {
 	uint64_t kicks;      /* virtio_service() calls with a started device */
 	uint64_t slow_kicks; /* notifications that came as register writes */
 	uint64_t chains;     /* taken */
-	uint64_t irqs;       /* interrupts sent */
+	uint64_t irqs;       /* interrupts sent, but for those that the kernel sends alone */
 	uint64_t errors;     /* requests that failed, buffers that were dropped */
 };
 

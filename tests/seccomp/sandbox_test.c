@@ -38,8 +38,9 @@ enum {
 	VSOCK = 16,
 	IO = 32,
 	API = 64,
+	VHOST = 128,
 	NONE = 0,
-	VCPUS = VCPU | VCPU_TEST,
+	VCPUS = VCPU | VCPU_TEST | VHOST,
 	SOCKETS = VSOCK | API,
 	DEVS = DEVICES | SOCKETS, /* the loop with virtio devices */
 	LOOPS = LOOP | DEVS,
@@ -53,6 +54,7 @@ static const struct role {
 	int (*load)(void);
 } roles[] = {
 	{"vcpu",         VCPU,      sandbox_vcpu        },
+	{"vcpu_vhost",   VHOST,     sandbox_vcpu_vhost  },
 	{"vcpu_test",    VCPU_TEST, sandbox_vcpu_test   },
 	{"loop",         LOOP,      sandbox_loop        },
 	{"loop_devices", DEVICES,   sandbox_loop_devices},
@@ -131,6 +133,7 @@ static const struct row {
 	{"munmap",             LOOPS,      SYS_munmap,       P(page), 0, 0, 0},
 	/* the devices' */
 	{"KVM_IOEVENTFD",      DEVS,      SYS_ioctl,        -1, KVM_IOEVENTFD, 0, 0},
+	{"KVM_IRQFD",          DEVS | VHOST | VCPU_TEST, SYS_ioctl, -1, KVM_IRQFD, 0, 0},
 	{"TUNSETOFFLOAD",      DEVS,      SYS_ioctl,        -1, TUNSETOFFLOAD, 0, 0},
 	{"TUNSETQUEUE",        DEVS,      SYS_ioctl,        -1, TUNSETQUEUE, 0, 0},
 	{"TUNSETIFF",          NONE,      SYS_ioctl,        -1, TUNSETIFF, 0, 0},

@@ -50,11 +50,47 @@ static uint64_t op(struct rig *r, const struct step *s)
 	return s->val;
 }
 
+/* What the kernel sends without us: eventfd 10 + n, n being the index. */
+#define FD 10
+static struct {
+	bool on;
+	uint64_t addr;
+	uint32_t data;
+	unsigned changes;
+} kernel[2];
+static bool kernel_refuses;
+
+static bool kernel_wire(void *ctx, int fd, uint64_t addr, uint32_t data)
+{
+	unsigned n = (unsigned)(fd - FD);
+
+	assert_in_range(n, 0, ARRAY_SIZE(kernel) - 1);
+	if (!kernel[n].on || kernel[n].addr != addr || kernel[n].data != data)
+		kernel[n].changes++;
+	kernel[n].on = !kernel_refuses;
+	kernel[n].addr = addr;
+	kernel[n].data = data;
+	return kernel[n].on;
+}
+
+static void kernel_unwire(void *ctx, int fd)
+{
+	unsigned n = (unsigned)(fd - FD);
+
+	assert_in_range(n, 0, ARRAY_SIZE(kernel) - 1);
+	assert_true(kernel[n].on);
+	kernel[n].on = false;
+}
+
 static int setup(void **state)
 {
 	rig = (struct rig){.dev = &msix, .read = read, .write = write, .op = op};
 	memset(&msix, 0xa5, sizeof(msix));
 	msix_init(&msix, VECTORS, rig_sink(&rig));
+	memset(kernel, 0, sizeof(kernel));
+	kernel_refuses = false;
+	rig.sink.wire = kernel_wire;
+	rig.sink.unwire = kernel_unwire;
 	return 0;
 }
 
@@ -192,7 +228,121 @@ static void vector_beyond_the_table_vanishes(void **state)
 	};
 	RUN(&rig, t);
 }
+
+static void a_wire_is_the_kernels_while_no_mask_is_in_the_way(void **state)
+{
+	static const struct step on[] = {{CONTROL, 0, ON}, ENTRY(1, 0xfee01000, 0x41, 0), {WR4, 20, 0x12}};
+	static const struct step masked[] = {{WR4, 28, 1}}, open[] = {{WR4, 28, 0}};
+	static const struct step quiet[] = {{CONTROL, 0, ON_QUIET}}, off[] = {{CONTROL, 0, 0}};
+
+	msix_wire(&msix, 3, 1, FD);
+	assert_false(msix_wired(&msix, 3));
+	RUN(&rig, on);
+	assert_true(kernel[0].on && msix_wired(&msix, 3));
+	assert_true(kernel[0].addr == 0x12fee01000 && kernel[0].data == 0x41);
+	RUN(&rig, masked);
+	assert_false(kernel[0].on || msix_wired(&msix, 3));
+	RUN(&rig, open);
+	assert_true(kernel[0].on && msix_wired(&msix, 3));
+	RUN(&rig, quiet);
+	assert_false(kernel[0].on || msix_wired(&msix, 3));
+	RUN(&rig, open); /* the function's mask is still there */
+	assert_false(kernel[0].on);
+	RUN(&rig, on);
+	assert_true(kernel[0].on);
+	RUN(&rig, off);
+	assert_false(kernel[0].on || msix_wired(&msix, 3));
+}
+
+static void the_kernel_learns_of_a_message_as_a_whole(void **state)
+{
+	static const struct step on[] = {{CONTROL, 0, ON}, ENTRY(1, 0xfee01000, 0x41, 0)};
+	static const struct step moved[] = {
+		{WR4, 28, 1}, {WR4, 16, 0xfee02000}, {WR4, 20, 1}, {WR4, 24, 0x77},
+	};
+	static const struct step open[] = {{WR4, 28, 0}};
+
+	RUN(&rig, on);
+	msix_wire(&msix, 0, 1, FD);
+	assert_int_equal(kernel[0].changes, 1);
+	RUN(&rig, moved);
+	assert_int_equal(kernel[0].changes, 1);
+	RUN(&rig, open);
+	assert_int_equal(kernel[0].changes, 2);
+	assert_true(kernel[0].addr == 0x1fee02000 && kernel[0].data == 0x77);
+	RUN(&rig, on); /* word by word, without a mask: as the driver has it */
+	assert_true(kernel[0].on && kernel[0].addr == 0xfee01000 && kernel[0].data == 0x41);
+}
+
+static void what_was_pending_is_sent_as_the_mask_goes(void **state)
+{
+	static const struct step t[] = {
+		{CONTROL, 0, ON}, ENTRY(1, 0xfee01000, 0x41, 1), {SIGNAL, 1, 0}, {RD4, PBA, 2},
+		{WR4, 28, 0}, {MSI, 0xfee01000, 0x41}, {NOMSI, 0, 0}, {RD4, PBA, 0},
+	};
+
+	msix_wire(&msix, 0, 1, FD);
+	RUN(&rig, t);
+	assert_true(kernel[0].on);
+}
 // clang-format on
+
+static void wires_may_share_a_vector(void **state)
+{
+	// clang-format off
+	static const struct step on[] = {{CONTROL, 0, ON}, ENTRY(2, 0xfee01000, 0x41, 0)};
+	// clang-format on
+
+	msix_wire(&msix, 0, 2, FD);
+	msix_wire(&msix, MSIX_WIRES - 1, 2, FD + 1);
+	RUN(&rig, on);
+	assert_true(kernel[0].on && kernel[1].on);
+	msix_wire(&msix, 0, 2, -1);
+	assert_false(kernel[0].on || msix_wired(&msix, 0));
+	assert_true(kernel[1].on);
+	msix_wire(&msix, 0, 2, -1); /* there is none any more */
+	msix_wire(&msix, MSIX_WIRES - 1, 2, -1);
+	assert_false(kernel[1].on);
+	assert_int_equal(msix.wires, 0);
+	RUN(&rig, on);
+	assert_false(kernel[0].on || kernel[1].on);
+}
+
+static void a_wire_of_no_vector_is_never_connected(void **state)
+{
+	static const unsigned none[] = {VECTORS, 31, 0xffff};
+
+	msix_set_control(&msix, ON);
+	for (unsigned i = 0; i < MSIX_VECTORS; i++)
+		msix.table[i][3] = 0;
+	for (unsigned i = 0; i < ARRAY_SIZE(none); i++) {
+		msix_wire(&msix, 0, none[i], FD);
+		msix_table_write(&msix, 0, 4, 0xfee00000);
+		assert_false(kernel[0].on || msix_wired(&msix, 0));
+	}
+}
+
+static void what_the_kernel_refuses_is_ours_until_it_takes_it(void **state)
+{
+	// clang-format off
+	static const struct step on[] = {{CONTROL, 0, ON}, ENTRY(0, 0xfee01000, 0x41, 0)};
+	static const struct step ours[] = {{SIGNAL, 0, 0}, {MSI, 0xfee01000, 0x41}};
+	// clang-format on
+
+	kernel_refuses = true;
+	msix_wire(&msix, 0, 0, FD);
+	RUN(&rig, on);
+	assert_false(msix_wired(&msix, 0));
+	RUN(&rig, ours);
+	kernel_refuses = false;
+	RUN(&rig, on);
+	assert_true(msix_wired(&msix, 0));
+	rig.sink.wire = NULL; /* and where there is nothing that could */
+	msix_init(&msix, VECTORS, &rig.sink);
+	msix_wire(&msix, 0, 0, FD);
+	RUN(&rig, on);
+	assert_false(msix_wired(&msix, 0));
+}
 
 static void largest_table(void **state)
 {
@@ -225,6 +375,12 @@ int main(void)
 		T(reset_forgets_what_is_pending_and_keeps_the_table),
 		T(pending_bits_are_read_as_double_words),
 		T(vector_beyond_the_table_vanishes),
+		T(a_wire_is_the_kernels_while_no_mask_is_in_the_way),
+		T(the_kernel_learns_of_a_message_as_a_whole),
+		T(what_was_pending_is_sent_as_the_mask_goes),
+		T(wires_may_share_a_vector),
+		T(a_wire_of_no_vector_is_never_connected),
+		T(what_the_kernel_refuses_is_ours_until_it_takes_it),
 		T(largest_table),
 	};
 

@@ -753,6 +753,69 @@ static void masks_hold_and_unmasking_delivers(void **state)
 	RUN(&rig, t);
 }
 
+static int wired_fd; /* -1: none is connected */
+static uint32_t wired_data;
+
+static bool on_wire(void *ctx, int fd, uint64_t addr, uint32_t data)
+{
+	assert_int_equal(held, 1);
+	assert_true(addr == 0xfee00000);
+	wired_fd = fd;
+	wired_data = data;
+	return true;
+}
+
+static void on_unwire(void *ctx, int fd)
+{
+	assert_int_equal(held, 1);
+	assert_int_equal(fd, wired_fd);
+	wired_fd = -1;
+}
+
+static bool wired(unsigned queue)
+{
+	bool on;
+
+	virtio_lock(&dev);
+	on = dev.irq.wired(dev.irq.ctx, queue);
+	virtio_unlock(&dev);
+	return on;
+}
+
+static void wire(unsigned queue, int fd)
+{
+	virtio_lock(&dev);
+	dev.irq.wire(dev.irq.ctx, queue, fd);
+	virtio_unlock(&dev);
+}
+
+static void eventfd_takes_the_vector_of_its_queue_but_no_pin(void **state)
+{
+	static const struct step intx[] = {VECTORS, LIVE};
+	static const struct step msix[] = {MSIX_ON};
+	static const struct step masked[] = {
+		{WR4, TABLE + 44, 1}, {IRQ, 1, 0}, {NOMSI, 0, 0}, {RD4, PBA, 4}, /* passed on by us */
+	};
+	static const struct step open[] = {{WR4, TABLE + 44, 0}, {MSI, 0xfee00000, 0x42}, {RD4, PBA, 0}};
+
+	rig.sink.wire = on_wire;
+	rig.sink.unwire = on_unwire;
+	wired_fd = -1;
+	RUN(&rig, intx);
+	wire(1, 77);
+	assert_true(wired_fd == -1 && !wired(1));
+	RUN(&rig, msix);
+	assert_true(wired_fd == 77 && wired_data == 0x42 && wired(1) && !wired(0));
+	RUN(&rig, masked);
+	assert_true(wired_fd == -1 && !wired(1));
+	RUN(&rig, open);
+	assert_true(wired_fd == 77 && wired(1));
+	wire(1, -1);
+	assert_true(wired_fd == -1 && !wired(1));
+	wire(MSIX_WIRES, 77); /* a control queue: that one is ours */
+	assert_true(wired_fd == -1 && !wired(MSIX_WIRES));
+}
+
 static void table_and_pending_bits_take_double_words(void **state)
 {
 	static const struct step t[] = {
@@ -920,6 +983,7 @@ int main(void)
 		T(interrupt_disable_cuts_the_wire_alone),
 		T(vectors_do_not_matter_to_intx),
 		T(msix_takes_the_pin_and_leaves_isr_alone),
+		T(eventfd_takes_the_vector_of_its_queue_but_no_pin),
 		T(every_source_has_its_vector),
 		T(no_vector_is_no_interrupt_at_all),
 		T(masks_hold_and_unmasking_delivers),

@@ -229,6 +229,97 @@ static void calls_are_interrupts_of_their_queue(void **state)
 	assert_int_equal(h.irqs[0], 1);
 }
 
+static void calls_are_told_in_a_pause_too(void **state)
+{
+	struct watch *rx;
+
+	vhost_up(0);
+	rx = watch_of(vh.node[0].call[0]);
+	virtio_pause(&n.dev, true);
+	rx->ready(rx, WATCH_IN);
+	assert_int_equal(h.irqs[0], 1);
+}
+
+/* A transport that connects eventfds, unless `masked`. */
+static int wired_fd[VIRTIO_QUEUES];
+static bool masked;
+
+static void on_wire(void *ctx, unsigned queue, int fd)
+{
+	/* Where nothing comes any more is the end of it. */
+	if (fd < 0 && queue < 2)
+		assert_int_equal(vh.node[0].backend[queue], -1);
+	wired_fd[queue] = fd;
+}
+
+static bool on_wired(void *ctx, unsigned queue)
+{
+	return wired_fd[queue] > 0 && !masked;
+}
+
+static void wired_up(void)
+{
+	memset(wired_fd, 0, sizeof(wired_fd));
+	masked = false;
+	h.irq.wire = on_wire;
+	h.irq.wired = on_wired;
+	vhost_up(0);
+}
+
+static void a_transport_that_can_has_the_calls_from_start_to_stop(void **state)
+{
+	conf.pairs = 2;
+	wired_up();
+	assert_int_equal(wired_fd[0], vh.node[0].call[0]);
+	assert_int_equal(wired_fd[1], vh.node[0].call[1]);
+	assert_int_equal(wired_fd[2], 0); /* no MQ: it is no queue of the kernel's */
+	assert_true(driver_reset(&n.dev));
+	assert_int_equal(wired_fd[0], -1);
+	assert_int_equal(wired_fd[1], -1);
+	drive(BASIC | VIRTIO_NET_F_MQ | VIRTIO_NET_F_CTRL_VQ, 64);
+	assert_int_equal(wired_fd[3], vh.node[1].call[1]);
+	assert_int_equal(wired_fd[4], 0); /* control */
+}
+
+static void a_call_that_the_transport_has_is_not_passed_on(void **state)
+{
+	struct watch *rx;
+
+	wired_up();
+	rx = watch_of(vh.node[0].call[0]);
+	ring(rx->fd);
+	rx->ready(rx, WATCH_IN);
+	assert_int_equal(h.irqs[0], 0);
+	masked = true; /* it was sent, and nobody took it: old kernels */
+	ring(rx->fd);
+	rx->ready(rx, WATCH_IN);
+	assert_int_equal(h.irqs[0], 1);
+	rx->ready(rx, WATCH_IN); /* the transport was faster: nothing is there */
+	assert_int_equal(h.irqs[0], 1);
+	assert_int_equal(n.dev.irqs, 1);
+}
+
+static void a_call_is_not_the_next_drivers(void **state)
+{
+	wired_up();
+	ring(vh.node[0].call[1]);
+	assert_true(driver_reset(&n.dev));
+	assert_int_equal(rung(vh.node[0].call[1]), 0);
+}
+
+static void an_error_of_the_kernel_ends_it_for_all_pairs(void **state)
+{
+	struct watch *error;
+
+	conf.pairs = 2;
+	vhost_up(VIRTIO_NET_F_MQ | VIRTIO_NET_F_CTRL_VQ);
+	error = watch_of(vh.node[1].err[0]);
+	ring(error->fd);
+	error->ready(error, WATCH_IN);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(vh.node[i / 2].backend[i % 2], -1);
+}
+
 static void an_error_of_the_kernel_breaks_the_device_until_the_reset(void **state)
 {
 	struct watch *error;
@@ -361,6 +452,11 @@ int main(void)
 		V(notifications_are_passed_on),
 		V(the_start_is_a_notification),
 		V(calls_are_interrupts_of_their_queue),
+		V(calls_are_told_in_a_pause_too),
+		V(a_transport_that_can_has_the_calls_from_start_to_stop),
+		V(a_call_that_the_transport_has_is_not_passed_on),
+		V(a_call_is_not_the_next_drivers),
+		V(an_error_of_the_kernel_ends_it_for_all_pairs),
 		V(an_error_of_the_kernel_breaks_the_device_until_the_reset),
 		V(rings_that_the_kernel_refuses_break_the_device),
 		V(each_pair_has_a_vhost_of_its_own),
