@@ -99,7 +99,7 @@ void log_at(enum log_level level, const char *file, unsigned line, const char *f
 	const struct origin o = {level, file, line, "", NULL};
 	va_list ap;
 
-	if (!__atomic_load_n(&the_sink, __ATOMIC_RELAXED))
+	if (level > LEVEL_WARN && !__atomic_load_n(&the_sink, __ATOMIC_RELAXED))
 		return;
 	va_start(ap, fmt);
 	log_line(&o, fmt, ap);

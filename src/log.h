@@ -14,8 +14,10 @@ enum log_level { LEVEL_OFF, LEVEL_ERROR, LEVEL_WARN, LEVEL_INFO, LEVEL_DEBUG, LE
  */
 void log_sink(void (*sink)(enum log_level level, const char *file, unsigned line, const char *msg));
 
+/* What works, but hardly as it was meant. */
+#define log_warn(...) log_at(LEVEL_WARN, __FILE__, __LINE__, __VA_ARGS__)
+
 /* What is told to a sink alone. Costs a load when there is none. */
-#define log_warn(...)  log_at(LEVEL_WARN, __FILE__, __LINE__, __VA_ARGS__)
 #define log_info(...)  log_at(LEVEL_INFO, __FILE__, __LINE__, __VA_ARGS__)
 #define log_debug(...) log_at(LEVEL_DEBUG, __FILE__, __LINE__, __VA_ARGS__)
 void log_at(enum log_level level, const char *file, unsigned line, const char *fmt, ...)

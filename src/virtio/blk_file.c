@@ -85,8 +85,8 @@ static int file_look(struct blk_file *f, const char *path)
 		return log_fail(errno, "disk %s: fcntl: %s", path, strerror(errno));
 	f->sectors = size / BLK_SECTOR;
 	if (size % BLK_SECTOR)
-		log_err("disk %s is no multiple of %u bytes: the guest does not see its last %u",
-			path, BLK_SECTOR, (unsigned)(size % BLK_SECTOR));
+		log_warn("disk %s is no multiple of %u bytes: the guest does not see its last %u",
+			 path, BLK_SECTOR, (unsigned)(size % BLK_SECTOR));
 	file_id(f, &st);
 	return 0;
 }

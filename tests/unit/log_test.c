@@ -180,6 +180,19 @@ static void what_is_told_to_a_sink_has_its_place(void **state)
 	assert_string_not_equal(log_last(), "5");
 }
 
+static void a_warning_is_no_failure(void **state)
+{
+	log_warn("disk %s is odd", "a");
+	assert_string_equal(next(), "minnow: disk a is odd");
+	assert_string_not_equal(log_last(), "disk a is odd");
+	log_sink(sink);
+	log_warn("b");
+	log_sink(NULL);
+	assert_int_equal(sunk.level, LEVEL_WARN);
+	assert_string_equal(sunk.msg, "b");
+	assert_string_equal(next(), "");
+}
+
 static void a_thread_may_have_a_name(void **state)
 {
 	assert_string_equal(log_thread_name(), "main");
@@ -203,6 +216,7 @@ int main(void)
 		T(errno_survives),
 		T(a_sink_gets_the_sentence_instead_of_stderr),
 		T(what_is_told_to_a_sink_has_its_place),
+		T(a_warning_is_no_failure),
 		T(a_thread_may_have_a_name),
 		T(a_guest_gets_16_lines_in_all_and_the_last_says_so),
 	};

@@ -11,11 +11,14 @@
 
 static char said[1024];
 static unsigned said_lines;
+static enum log_level said_level;
 
-__attribute__((format(printf, 1, 0))) static void said_now(const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void said_now(enum log_level level, const char *fmt,
+							   va_list ap)
 {
 	vsnprintf(said, sizeof(said), fmt, ap);
 	said_lines++;
+	said_level = level;
 }
 
 void log_err(const char *fmt, ...)
@@ -23,7 +26,7 @@ void log_err(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	said_now(fmt, ap);
+	said_now(LEVEL_ERROR, fmt, ap);
 	va_end(ap);
 }
 
@@ -32,7 +35,7 @@ int log_fail(int err, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	said_now(fmt, ap);
+	said_now(LEVEL_ERROR, fmt, ap);
 	va_end(ap);
 	return -err;
 }
@@ -42,7 +45,7 @@ void log_guest(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	said_now(fmt, ap);
+	said_now(LEVEL_WARN, fmt, ap);
 	va_end(ap);
 }
 
@@ -51,7 +54,7 @@ void log_at(enum log_level level, const char *file, unsigned line, const char *f
 	va_list ap;
 
 	va_start(ap, fmt);
-	said_now(fmt, ap);
+	said_now(level, fmt, ap);
 	va_end(ap);
 }
 

@@ -102,6 +102,7 @@ static void tail_that_is_no_sector_is_hidden(void **state)
 	assert_int_equal(pwrite(fd, tail, sizeof(tail), SECTORS * 512), sizeof(tail));
 	start_plain(state);
 	assert_int_equal(said_lines, 1);
+	assert_int_equal(said_level, LEVEL_WARN);
 	assert_non_null(strstr(said, "its last 100"));
 	assert_int_equal(config(0, 4), SECTORS);
 	assert_int_equal(run(VIRTIO_BLK_T_OUT, SECTORS, 512), IOERR);
