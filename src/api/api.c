@@ -27,8 +27,10 @@ struct route {
 };
 
 #define AT(member)           offsetof(struct metrics_api, member)
+// NOLINTBEGIN(bugprone-macro-parentheses): names of members take none
 #define COUNT(method, what)  .count = AT(method.what##_count)
 #define COUNTS(method, what) COUNT(method, what), .fails = AT(method.what##_fails)
+// NOLINTEND(bugprone-macro-parentheses)
 #define UNCOUNTED            .count = 0
 
 // clang-format off

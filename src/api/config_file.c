@@ -50,7 +50,7 @@ static const struct key keys[KEYS] = {
 	[ENTROPY] = {&config_entropy_put, NULL,            "Entropy device error: "},
 };
 
-#define SUB(r) .sub = &(r).table
+#define SUB(r) .sub = (&(r).table)
 
 // clang-format off
 static const struct json_field file_fields[KEYS] = {

@@ -440,8 +440,8 @@ static int check_table(struct json_doc *d, const json_t *v, const struct json_ta
 	char name[64];
 	int err = 0;
 
-	if (got)
-		memset(got, 0, t->n * sizeof(*got));
+	for (unsigned i = 0; got && i < t->n; i++)
+		got[i] = NULL;
 	if (!json_is_object(v)) {
 		snprintf(name, sizeof(name), "struct %s", t->name);
 		return wrong_type(d, v, name);

@@ -206,7 +206,7 @@ _Static_assert(sizeof(struct metrics_put) <= NUMBERS_MAX * sizeof(uint64_t), "li
 /* The devices of a kind, each by its name, and their sum. */
 static void put_devices(const struct group *g, unsigned n, const char *const *id)
 {
-	uint64_t val[NUMBERS_MAX], sum[NUMBERS_MAX] = {0};
+	uint64_t val[NUMBERS_MAX] = {0}, sum[NUMBERS_MAX] = {0};
 
 	for (unsigned i = 0; i < n; i++) {
 		size_t at = g->offset + i * g->n * sizeof(uint64_t);

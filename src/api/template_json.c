@@ -207,7 +207,7 @@ static void take_msr(struct cpu_template *t, const json_t *v)
 {
 	struct template_bits bits;
 	unsigned i = 0;
-	uint32_t index;
+	uint32_t index = 0;
 
 	read_u32(text(v, "addr"), &index);
 	read_bits(text(v, "bitmap"), 64, &bits);

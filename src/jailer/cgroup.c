@@ -211,7 +211,7 @@ int cgroup_prepare(struct jail *j)
  */
 static int inherit(const char *group, const char *file, unsigned depth)
 {
-	char parent[PATH_MAX], path[PATH_MAX], line[LINE_LEN];
+	char parent[PATH_MAX], path[PATH_MAX], line[LINE_LEN] = "";
 
 	snprintf(parent, sizeof(parent), "%s", group);
 	*strrchr(parent, '/') = '\0';

@@ -13,7 +13,7 @@
 
 #define REAL_DIGITS 17 /* tell all floats apart; 15 are kept by all but the smallest */
 #define REAL_KEPT   15
-#define FIXED_MIN   -5 /* exponents that are written out */
+#define FIXED_MIN   (-5) /* exponents that are written out */
 #define FIXED_MAX   15
 
 static void put_string(struct text *t, const char *s, size_t len)
@@ -92,7 +92,7 @@ static size_t shortest(double v, char digits[REAL_DIGITS], int *exp)
 
 static void put_real(struct text *t, double v)
 {
-	char digits[REAL_DIGITS];
+	char digits[REAL_DIGITS] = "0";
 	int exp, n = (int)shortest(v, digits, &exp);
 
 	if (signbit(v))

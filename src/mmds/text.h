@@ -15,7 +15,7 @@ struct text {
 
 static inline void text_put(struct text *t, const void *p, size_t n)
 {
-	if (n && t->len < t->size)
+	if (p && n && t->len < t->size)
 		memcpy(t->buf + t->len, p, MIN(n, t->size - t->len));
 	t->len += n;
 }
