@@ -48,6 +48,7 @@ static const struct {
 	{"F_SETFL",               F_SETFL                    },
 	{"TCSETS",                TCSETS                     },
 	{"NULL",		  0			  },
+	{"STDOUT",                STDOUT_FILENO              },
 	{"PROT_NONE",             PROT_NONE                  },
 	{"PROT_RW",               PROT_READ | PROT_WRITE     },
 	{"MSG_CONSOLE",           MSG_DONTWAIT | MSG_NOSIGNAL},

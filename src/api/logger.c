@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,7 +22,8 @@
 static struct logger {
 	const char *id;
 	int fd;
-	bool own; /* fd is ours to replace: not stdout */
+	bool own;    /* fd is ours to replace: not stdout */
+	bool socket; /* is stdout, that is */
 	enum log_level level;
 	bool show_level, show_origin;
 	char module[LOGGER_MODULE_MAX]; /* "": all */
@@ -78,6 +80,14 @@ static int put_time(char *buf, size_t size)
 			second / 3600, second / 60 % 60, second % 60, now.tv_nsec);
 }
 
+/* Does not wait. */
+static ssize_t put(const char *line, size_t n)
+{
+	if (logger.socket && !logger.own)
+		return send(STDOUT_FILENO, line, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	return write(logger.fd, line, n);
+}
+
 static void logger_line(enum log_level level, const char *file, unsigned line, const char *msg)
 {
 	static const char *const name[] = {"", "ERROR", "WARN", "INFO", "DEBUG", "TRACE"};
@@ -96,23 +106,27 @@ static void logger_line(enum log_level level, const char *file, unsigned line, c
 			      logger.show_level ? name[level] : "", origin, msg);
 	n = MIN(n, sizeof(buf) - 1);
 	buf[n++] = '\n';
-	if (write(logger.fd, buf, n) != (ssize_t)n)
+	if (put(buf, n) != (ssize_t)n)
 		__atomic_fetch_add(&logger.missed, 1, __ATOMIC_RELAXED);
 }
 
 /*
  * stdout that does not block, where it can be had: a FIFO or terminal is opened anew, so that
  * O_NONBLOCK does not reach other processes through the shared description. In a jail without
- * /proc it does, of a FIFO: a reader that stops would stop the machine.
+ * /proc, or when the FIFO is another user's, it does: a reader that stops would stop the machine.
+ * Not of a terminal, whose shell would stumble over it.
  */
 static int open_stdout(void)
 {
 	struct stat st;
 	int fd = -1, flags;
 
-	if (fstat(STDOUT_FILENO, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)))
+	if (fstat(STDOUT_FILENO, &st))
+		return STDOUT_FILENO;
+	logger.socket = S_ISSOCK(st.st_mode);
+	if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode))
 		fd = open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT && S_ISFIFO(st.st_mode)) {
+	if (fd < 0 && S_ISFIFO(st.st_mode)) {
 		flags = fcntl(STDOUT_FILENO, F_GETFL);
 		fcntl(STDOUT_FILENO, F_SETFL, flags | O_NONBLOCK);
 	}

@@ -126,9 +126,9 @@ static const struct row {
 	{"epoll_wait",         LOOPS,      SYS_epoll_wait,   -1, P(page), 1, 0},
 	{"epoll_ctl",          LOOPS,      SYS_epoll_ctl,    -1, 1, -1, 0},
 	{"poll",               LOOPS,      SYS_poll,         P(&polled), 1, 0, 0},
-	{"sendto",             LOOPS,      SYS_sendto,       -1, P(text), 1, MSG_DONTWAIT |
+	{"sendto that blocks", NONE,      SYS_sendto,       1, P(text), 1, 0},
+	{"sendto elsewhere",   NONE,      SYS_sendto,       -1, P(text), 1, MSG_DONTWAIT |
 	                                                    MSG_NOSIGNAL},
-	{"sendto that blocks", NONE,      SYS_sendto,       -1, P(text), 1, 0},
 	{"getrusage",          LOOPS,      SYS_getrusage,    0, P(page), 0, 0},
 	{"munmap",             LOOPS,      SYS_munmap,       P(page), 0, 0, 0},
 	/* the devices' */
@@ -175,6 +175,8 @@ static const struct row {
 	{"KVM_SET_GSI_ROUTING", ALL,      SYS_ioctl,        -1, KVM_SET_GSI_ROUTING, 0, 0},
 	{"TCSETS",             EVERY,       SYS_ioctl,        -1, TCSETS, P(page), 0},
 	{"write",              EVERY,       SYS_write,        -1, P(text), 1, 0},
+	{"sendto",             EVERY,       SYS_sendto,       1, P(text), 0, MSG_DONTWAIT |
+	                                                    MSG_NOSIGNAL},
 	{"timerfd_settime",    ALL,       SYS_timerfd_settime, -1, 1, P(page), 0},
 	{"futex",              EVERY,       SYS_futex,        P(page), FUTEX_WAKE_PRIVATE, 1, 0},
 	{"restart_syscall",    EVERY,       SYS_restart_syscall, 0, 0, 0, 0},
@@ -237,7 +239,14 @@ static int under_filter(const struct role *role, void (*act)(const struct row *)
 
 static void act_call(const struct row *r)
 {
-	syscall(r->nr, r->a0, r->a1, r->a2, r->a3, -1, 0);
+	syscall(r->nr, r->a0, r->a1, r->a2, r->a3, r->nr == SYS_mmap ? -1 : 0, 0);
+}
+
+static void act_send_to_somebody(const struct row *r)
+{
+	const struct sockaddr to = {.sa_family = AF_UNIX};
+
+	sendto(STDOUT_FILENO, text, 0, MSG_DONTWAIT | MSG_NOSIGNAL, &to, sizeof(to));
 }
 
 /* The 32-bit entry: number 20 is getpid there and writev here. */
@@ -292,6 +301,9 @@ static void test_violation(const struct role *role)
 	status = under_filter(role, act_read_only_filter, NULL);
 	check(WIFEXITED(status) && WEXITSTATUS(status) == SANDBOX_STATUS, role->name,
 	      "taking no_new_privs back", "ends the process", status);
+	status = under_filter(role, act_send_to_somebody, NULL);
+	check(WIFEXITED(status) && WEXITSTATUS(status) == SANDBOX_STATUS, role->name,
+	      "sending to an address", "ends the process", status);
 	status = under_filter(role, act_nothing, NULL);
 	check(WIFEXITED(status) && WEXITSTATUS(status) == CALL_RETURNED, role->name, "exit_group",
 	      "is allowed", status);

@@ -10,7 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -204,10 +206,47 @@ static void a_longest_sentence_is_one_line(void **state)
 	assert_ptr_equal(strchr(got, '\n'), got + strlen(got) - 1);
 }
 
+/* A process of its own, with a socket as stdout that nobody reads: how many lines were lost. */
+static int speak_to_a_socket(void)
+{
+	int s[2], flags;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, s) || dup2(s[1], STDOUT_FILENO) < 0)
+		return 100;
+	flags = fcntl(STDOUT_FILENO, F_GETFL);
+	alarm(10);
+	logger_init("my-id");
+	for (unsigned i = 0; i < 10000 && !logger_missed(); i++)
+		log_err("line %u", i);
+	log_err("one more");
+	if (fcntl(STDOUT_FILENO, F_GETFL) != flags)
+		return 101; /* which other processes would see */
+	close(s[0]);
+	log_err("nobody there");
+	return (int)logger_missed();
+}
+
+static void a_socket_that_nobody_reads_keeps_nobody(void **state)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		execl("/proc/self/exe", "logger_test", "socket", NULL);
+		_exit(102);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 3);
+}
+
 #define T(f) cmocka_unit_test_setup(f, fifo)
 
-int main(void)
+int main(int argc, char **argv)
 {
+	if (argc > 1)
+		return speak_to_a_socket();
+
 	const struct CMUnitTest tests[] = {
 		T(a_line_has_time_id_and_thread),
 		T(level_and_origin_are_shown_on_demand),
@@ -218,7 +257,10 @@ int main(void)
 		T(a_path_that_cannot_be_opened_changes_nothing),
 		T(a_longest_sentence_is_one_line),
 		T(lines_that_nobody_reads_are_lost_and_counted),
+		T(a_socket_that_nobody_reads_keeps_nobody),
 	};
 
+	if (argc > 1)
+		return speak_to_a_socket();
 	return cmocka_run_group_tests(tests, begin, end);
 }
