@@ -108,6 +108,23 @@ void loop_arm(struct loop *l, uint64_t deadline)
 	timerfd_settime(l->timer, TFD_TIMER_ABSTIME, &t, NULL);
 }
 
+/* How many bytes are done with: written, or dropped beyond the limit. */
+static size_t output_some(struct console *c, const uint8_t *p, size_t n)
+{
+	size_t done;
+
+	if (!limiter_limits(&c->limit))
+		return console_write(c, p, n);
+	if (limiter_take(&c->limit, n, clock_now())) {
+		c->over_limit += n;
+		return n;
+	}
+	done = console_write(c, p, n);
+	if (done < n)
+		limiter_give_back(&c->limit, n - done);
+	return done;
+}
+
 /* Guest to stdout: what is due, until the reader would block. */
 static void output(struct loop *l, bool all)
 {
@@ -116,12 +133,7 @@ static void output(struct loop *l, bool all)
 	size_t n, done;
 
 	while (c->out_ready && (n = board_tx_peek(l->board, &p, all, clock_now()))) {
-		if (limiter_limits(&c->limit) && limiter_take(&c->limit, n, clock_now())) {
-			c->over_limit += n;
-			done = n;
-		} else {
-			done = console_write(c, p, n);
-		}
+		done = output_some(c, p, n);
 		if (done)
 			board_tx_done(l->board, done, clock_now());
 		all = true; /* what came meanwhile goes along */
@@ -219,7 +231,7 @@ void loop_flush(struct loop *l, int ms)
 	size_t n;
 
 	while ((n = board_tx_peek(l->board, &p, true, clock_now()))) {
-		size_t done = console_write(c, p, n);
+		size_t done = output_some(c, p, n);
 		uint64_t now = clock_now();
 
 		if (done)
