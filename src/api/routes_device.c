@@ -22,22 +22,32 @@ static int no_hotplug(struct call *c)
 	return not_supported(c, "hot-plug of devices");
 }
 
-/* --- drives --- */
-
-static int drive_request(struct call *c, const struct json_table *t)
+/* The ids of path and body are the same one; what they are is told of networks alone. */
+static int device_request(struct call *c, const struct json_table *t, bool tell)
 {
+	const char *id;
 	int err = call_id(c);
 
 	if (!err)
 		err = call_fields(c, t);
-	if (!err && strcmp(c->token[1], json_string_value(c->got[CONFIG_ID])))
-		err = call_fault(c, "The id from the path does not match the id from the body!");
-	return err;
+	if (err)
+		return err;
+	id = json_string_value(c->got[CONFIG_ID]);
+	if (!strcmp(c->token[1], id))
+		return 0;
+	if (tell)
+		return call_fault(c,
+				  "The id from the path [%s] does not match the id from the body "
+				  "[%s]!",
+				  c->token[1], id);
+	return call_fault(c, "The id from the path does not match the id from the body!");
 }
+
+/* --- drives --- */
 
 int route_put_drive(struct call *c)
 {
-	int err = drive_request(c, &config_drive_put.table);
+	int err = device_request(c, &config_drive_put.table, false);
 
 	if (!err && c->api->state != MACHINE_NOT_STARTED) {
 		call_any_time(c);
@@ -74,7 +84,7 @@ int route_patch_drive(struct call *c)
 	const struct api_vmm *v = &c->api->conf.vmm;
 	struct api_config *config = &c->api->config;
 	struct config_change by;
-	int err = drive_request(c, &config_drive_patch), drive;
+	int err = device_request(c, &config_drive_patch, false), drive;
 
 	if (!err)
 		err = call_after_start(c);
@@ -99,22 +109,9 @@ int route_patch_drive(struct call *c)
 
 /* --- networks --- */
 
-static int net_request(struct call *c, const struct json_table *t)
-{
-	int err = call_id(c);
-
-	if (!err)
-		err = call_fields(c, t);
-	if (!err && strcmp(c->token[1], json_string_value(c->got[CONFIG_ID])))
-		err = call_fault(
-			c, "The id from the path [%s] does not match the id from the body [%s]!",
-			c->token[1], json_string_value(c->got[CONFIG_ID]));
-	return err;
-}
-
 int route_put_net(struct call *c)
 {
-	int err = net_request(c, &config_net_put.table);
+	int err = device_request(c, &config_net_put.table, true);
 
 	if (!err && c->api->state != MACHINE_NOT_STARTED) {
 		call_any_time(c);
@@ -138,7 +135,7 @@ static void patch_limits(struct call *c, unsigned net, bool rx)
 
 int route_patch_net(struct call *c)
 {
-	int err = net_request(c, &config_net_patch), net;
+	int err = device_request(c, &config_net_patch, true), net;
 
 	if (!err)
 		err = call_after_start(c);
