@@ -148,6 +148,9 @@ class UnixVsock:
     def __init__(self, path):
         self.path = path
 
+    def where(self, port):
+        return f"unix:{self.path}:{port}"
+
     def connect(self, port, limit=60):
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sock.settimeout(limit)
@@ -179,6 +182,9 @@ class UnixVsock:
 
 class KernelVsock:
     """The same by vhost: the host has vsock addresses itself."""
+
+    def where(self, port):
+        return f"vsock:{CID}:{port}"
 
     def connect(self, port, limit=60):
         sock = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)

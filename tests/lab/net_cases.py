@@ -12,6 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "gue
 import peer  # noqa: E402
 
 PORT = 5001
+DESCRIPTORS = 4096  # for programs in the guest with many connections
 
 
 def ping(g, n, count=3, size=56, more=""):
@@ -40,13 +41,14 @@ def connect(address):
 
 
 class Serving:
-    """peer.py as a server in the guest for as long as the block lasts."""
+    """peer.py, or crowd.py, as a server in the guest for as long as the block lasts."""
 
-    def __init__(self, g, *where):
-        self.g, self.where = g, " ".join(where)
+    def __init__(self, g, *where, program="peer"):
+        self.g, self.where, self.program = g, " ".join(where), program
 
     def __enter__(self):
-        self.g.sh(f"rm -f peer.out; setsid python3 /mnt/peer.py serve {self.where} >peer.out 2>&1 & echo $! >peer.pid; "
+        self.g.sh(f"rm -f peer.out; ulimit -n {DESCRIPTORS}; "
+                  f"setsid python3 /mnt/{self.program}.py serve {self.where} >peer.out 2>&1 & echo $! >peer.pid; "
                   "until grep -q serving peer.out; do sleep 0.1; done")
 
     def __exit__(self, *_):

@@ -1,22 +1,30 @@
 """Vsock: streams with checksums from both ends, half-closes, ports without a listener, dying ends."""
+import resource
 import socket
 import threading
 import time
 
-from net_cases import Serving, peer
-from world import case
+from net_cases import DESCRIPTORS, Serving, peer
+from world import case, until
+
+import crowd  # noqa: E402: where peer is
 
 PORT, HOST_PORT = 6000, 7000
+CROWD, CROWD_SIZE = 1000, 3000  # the monitor has 1023 connections
+
+# For the monitor, too, which is started from here.
+resource.setrlimit(resource.RLIMIT_NOFILE,
+                   (DESCRIPTORS, max(DESCRIPTORS, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
 
 
 class Listening:
-    """peer's server at a port of the host for as long as the block lasts."""
+    """peer's server, or crowd's, at a port of the host for as long as the block lasts."""
 
-    def __init__(self, vsock, port=HOST_PORT):
-        self.listener = vsock.listen(port)
+    def __init__(self, vsock, port=HOST_PORT, program=peer):
+        self.listener, self.program = vsock.listen(port), program
 
     def __enter__(self):
-        threading.Thread(target=peer.serve, args=(self.listener,), daemon=True).start()
+        threading.Thread(target=self.program.serve, args=(self.listener,), daemon=True).start()
         return self.listener
 
     def __exit__(self, *_):
@@ -46,6 +54,33 @@ def vsock_from_guest(w):
     g = w.shared()
     with Listening(w.need_vsock(g)):
         from_guest(g, 16, 100000)
+
+
+def let_go(g, before):
+    until(lambda: g.descriptors() <= before + 2, 20, "descriptors were left open")
+
+
+@case("a thousand connections from the host are there at once: sums, and half-closes", rows="default")
+def vsock_crowd_from_host(w):
+    g = w.shared()
+    vsock = w.need_vsock(g)
+    with Serving(g, f"vsock:{PORT}"):
+        from_host(vsock, 1, 100)
+    before = g.descriptors()
+    with Serving(g, f"vsock:{PORT}", program="crowd"):
+        wrong = crowd.many(vsock.where(PORT), CROWD, CROWD_SIZE)
+        assert not wrong, "; ".join(wrong[:3])
+    let_go(g, before)
+
+
+@case("a thousand connections from the guest are there at once: sums, and half-closes", rows="default")
+def vsock_crowd_from_guest(w):
+    g = w.shared()
+    vsock = w.need_vsock(g)
+    before = g.descriptors()
+    with Listening(vsock, program=crowd):
+        g.sh(f"ulimit -n {DESCRIPTORS}; python3 /mnt/crowd.py run vsock:2:{HOST_PORT} {CROWD} {CROWD_SIZE}", 600)
+    let_go(g, before)
 
 
 @case("one stream of 8 MiB each way is whole")
