@@ -430,9 +430,11 @@ static int open_server(void)
 	int err = api_server_open(&fc.server, &conf);
 
 	fc.serving = !err;
-	if (!err)
-		log_info("Listening on API socket (\"%s\").", fc.opts.api_sock);
-	return err;
+	if (err)
+		return err;
+	log_info("Listening on API socket (\"%s\").", fc.opts.api_sock);
+	log_info("API server started."); /* clients wait for this line */
+	return 0;
 }
 
 /* What the files on the command line say; with a configuration the machine runs after it. */

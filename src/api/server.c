@@ -72,8 +72,9 @@ static int bind_fail(const struct api_server *s, int err)
 	if (err == EADDRINUSE)
 		return log_fail(
 			err,
-			"API socket %s: a file of this name exists already; remove it if no "
-			"other program serves it, or give another path with --api-sock",
+			"Failed to open the API socket at: %s. Check that it is not already used. "
+			"A file of this name exists already; remove it if no other program serves "
+			"it, or give another path with --api-sock",
 			s->conf.path);
 	return log_fail(err,
 			"API socket %s: it cannot be made: %s; its folder must exist and be "

@@ -250,7 +250,8 @@ static void path_that_is_taken_is_refused(void **state)
 	refuses(path, EADDRINUSE, path);
 	assert_non_null(strstr(said, "remove it"));
 	assert_int_equal(mkfifo(in_dir("fifo"), 0600), 0);
-	refuses(in_dir("fifo"), EADDRINUSE, "exists already");
+	refuses(in_dir("fifo"), EADDRINUSE,
+		"Check that it is not already used. A file of this name exists already");
 	unlink(in_dir("fifo"));
 	assert_int_equal(symlink("nowhere", in_dir("link")), 0);
 	refuses(in_dir("link"), EADDRINUSE, "exists already");
