@@ -77,23 +77,12 @@ static void restore_console(void)
 	console_restore(&fc.console);
 }
 
-static int last_words(int nr)
-{
-	restore_console();
-	log_err("Shutting down VM after intercepting a bad syscall (%d).", nr);
-	metrics_seccomp.num_faults++;
-	metrics_write();
-	return FC_EXIT_BAD_SYSCALL;
-}
-
 /* As under minnow run, but that clients may go on asking for other files for disks. */
 static int confine(struct machine *m)
 {
 	bool filters = !fc.opts.no_seccomp;
-	int err = filters ? sandbox_on_violation(last_words) : 0;
+	int err = sandbox_drop();
 
-	if (!err)
-		err = sandbox_drop();
 	if (!err)
 		err = vm_start_threads(&m->vm, &m->board, filters ? sandbox_vcpu : NULL);
 	if (!err && filters)
@@ -329,7 +318,10 @@ static bool fc_ended(void *ctx)
 /* Ctrl-A x ends a machine as its user would by SIGTERM. */
 static void fc_ask_end(void *ctx, int sig)
 {
-	fc.signal = sig ? sig : SIGTERM;
+	if (sig == SIGPIPE)
+		fc_signal_pipe();
+	else
+		fc.signal = sig ? sig : SIGTERM;
 }
 
 static bool fc_turn(void *ctx, uint64_t now)

@@ -7,5 +7,7 @@
  * Before there are other threads.
  */
 void fc_signal_catch(void (*restore)(void));
+/* SIGPIPE ends nothing: it is told and counted. */
+void fc_signal_pipe(void);
 /* Its last words, in the log and in the metrics. The exit code; FC_EXIT_OK: it has none. */
 enum fc_exit fc_signal_words(int sig, int code);

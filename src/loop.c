@@ -33,9 +33,7 @@ static int watch(const struct loop *l, int fd, enum ev ev, uint32_t events)
 
 int loop_take_signals(struct loop *l)
 {
-	static const int taken[] = {SIGTERM, SIGINT,  SIGHUP,
-				    SIGQUIT, SIGPIPE, /* read and dropped: write() gives EPIPE, */
-				    SIGXFSZ};         /* or EFBIG */
+	static const int taken[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE, SIGXFSZ};
 	sigset_t set;
 
 	sigemptyset(&set);
@@ -165,12 +163,11 @@ static void input(struct loop *l)
 }
 
 /* A caller that ignores one of these means it (nohup, a script's background job). */
-static bool ends_run(int sig)
+static bool is_meant(int sig)
 {
 	struct sigaction sa;
 
-	return sig != SIGPIPE && sig != SIGXFSZ && sigaction(sig, NULL, &sa) == 0 &&
-	       sa.sa_handler != SIG_IGN;
+	return sigaction(sig, NULL, &sa) == 0 && sa.sa_handler != SIG_IGN;
 }
 
 static void signals(struct loop *l)
@@ -178,7 +175,7 @@ static void signals(struct loop *l)
 	struct signalfd_siginfo si;
 
 	while (read(l->signals, &si, sizeof(si)) == sizeof(si))
-		if (ends_run((int)si.ssi_signo))
+		if (is_meant((int)si.ssi_signo))
 			l->ask_end(l->ctx, (int)si.ssi_signo);
 }
 

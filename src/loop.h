@@ -16,7 +16,10 @@ struct loop {
 	void (*on_silence)(void *silence_ctx);
 	void *silence_ctx;
 	bool (*ended)(void *ctx); /* asked at each turn */
-	/* Told of SIGTERM and kin (its number), or of Ctrl-A x (0). */
+	/*
+	 * Told of SIGTERM and kin (its number), or of Ctrl-A x (0). Of SIGPIPE and SIGXFSZ as well,
+	 * which need not end anything: write() has given EPIPE or EFBIG.
+	 */
 	void (*ask_end)(void *ctx, int signal);
 	/*
 	 * The devices' share of a turn, after the chips'. true: there is more to do, and the loop

@@ -44,7 +44,8 @@ static bool run_ended(void *ctx)
 
 static void ask_end(void *ctx, int sig)
 {
-	vm_end(&vmm.machine.vm, sig ? VM_SIGNAL : VM_USER, sig);
+	if (sig != SIGPIPE && sig != SIGXFSZ)
+		vm_end(&vmm.machine.vm, sig ? VM_SIGNAL : VM_USER, sig);
 }
 
 /* --- the terminal comes back on every way out but SIGKILL --- */
