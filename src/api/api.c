@@ -166,8 +166,9 @@ int call_id(struct call *c)
 	return 0;
 }
 
-void call_deprecated(struct call *c)
+void call_deprecated(struct call *c, const char *what)
 {
+	log_warn("%s", what);
 	c->deprecated = true;
 	c->api->conf.count->deprecated.deprecated_http_api_calls++;
 }

@@ -30,7 +30,7 @@ void call_any_time(struct call *c);
 /* The id after the resource's name. 0 or -EINVAL. */
 int call_id(struct call *c);
 /* Something deprecated is in it. */
-void call_deprecated(struct call *c);
+void call_deprecated(struct call *c, const char *what);
 /* PUT of what is configured before the start: a fault is `prefix` and the configuration's. */
 int call_put(struct call *c, const struct config_resource *r, const char *prefix);
 

@@ -157,7 +157,7 @@ int route_put_vsock(struct call *c)
 	int err = call_fields(c, &config_vsock_put.table);
 
 	if (!err && c->got[CONFIG_VSOCK_ID])
-		call_deprecated(c);
+		call_deprecated(c, "PUT /vsock: vsock_id field is deprecated.");
 	return err ? err : call_put(c, &config_vsock_put, "Vsock config error: ");
 }
 
@@ -360,7 +360,7 @@ static int mmds_config(struct call *c)
 	int err = call_fields(c, &config_mmds_put.table);
 
 	if (!err && json_choice(c->got[CONFIG_MMDS_VERSION], config_version_words, 0) == 0)
-		call_deprecated(c);
+		call_deprecated(c, "PUT /mmds/config: V1 is deprecated. Use V2 instead.");
 	if (!err)
 		err = call_put(c, &config_mmds_put, "MMMDS config error: "); /* sic */
 	if (!err && h->mmds_config)

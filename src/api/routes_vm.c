@@ -140,7 +140,11 @@ int route_put_boot(struct call *c)
 static int set_machine(struct call *c, const struct config_resource *r)
 {
 	if (c->got[CONFIG_MACHINE_TEMPLATE])
-		call_deprecated(c);
+		call_deprecated(c,
+				c->rq->method == HTTP_PUT
+					? "PUT /machine-config: cpu_template field is deprecated."
+					: "PATCH /machine-config: cpu_template field is "
+					  "deprecated.");
 	return call_put(c, r, "Machine config error: ");
 }
 

@@ -464,47 +464,63 @@ static void a_cpu_template_is_part_of_the_machine(void **state)
 
 /* --- what is deprecated --- */
 
-static void deprecated_fields_add_a_header(void **state)
+static char warned[128];
+
+static void take_warning(enum log_level level, const char *file, unsigned line, const char *msg)
+{
+	if (level == LEVEL_WARN)
+		snprintf(warned, sizeof(warned), "%s", msg);
+}
+
+#define VSOCK_SAID "PUT /vsock: vsock_id field is deprecated."
+
+static void deprecated_fields_add_a_header_and_a_warning(void **state)
 {
 	static const struct {
 		struct step step;
-		bool deprecated;
+		const char *said; /* NULL: nothing is deprecated */
 	} row[] = {
 		{{HTTP_PUT, "/vsock", "{\"guest_cid\":3,\"uds_path\":\"v\",\"vsock_id\":\"1\"}",
 		  204, NULL},
-		 true												},
-		{{HTTP_PUT, "/vsock", "{\"guest_cid\":3,\"uds_path\":\"v\"}", 204, NULL},                       false},
+		 VSOCK_SAID											 },
+		{{HTTP_PUT, "/vsock", "{\"guest_cid\":3,\"uds_path\":\"v\"}", 204, NULL},                       NULL},
 		{{HTTP_PUT, "/vsock", "{\"guest_cid\":3,\"uds_path\":\"v\",\"vsock_id\":null}", 204,
 		  NULL},
-		 false											       },
+		 NULL											       },
 		{{HTTP_PUT, "/vsock",
 		  "{\"guest_cid\":3,\"uds_path\":\"denied\",\"vsock_id\":\"1\"}", 400,
 		  FAULT("Vsock config error: Cannot create backend for vsock device: Error binding "
 			"to the host-side Unix socket: Permission denied (os error 13)")},
-		 true												},
-		{{HTTP_PATCH, "/machine-config", "{\"cpu_template\":\"None\"}", 204, NULL},                     true },
+		 VSOCK_SAID											 },
+		{{HTTP_PATCH, "/machine-config", "{\"cpu_template\":\"None\"}", 204, NULL},
+		 "PATCH /machine-config: cpu_template field is deprecated."                                         },
 		{{HTTP_PUT, "/machine-config",
 		  "{\"vcpu_count\":1,\"mem_size_mib\":128,\"cpu_template\":null}", 204, NULL},
-		 false											       },
+		 NULL											       },
 		{{HTTP_PUT, "/machine-config",
 		  "{\"vcpu_count\":1,\"mem_size_mib\":128,\"cpu_template\":\"T2CL\"}", 400,
 		  FAULT("Machine config error: minnow has no static CPU template T2CL: give its "
 			"contents to PUT /cpu-config as a custom one")},
-		 true												},
-		{NET("1",										       "t"),  false},
-		{{HTTP_PUT, "/mmds/config", "{\"network_interfaces\":[\"1\"]}", 204, NULL},											     true                         },
+		 "PUT /machine-config: cpu_template field is deprecated."                                           },
+		{NET("1",										       "t"), NULL},
+		{{HTTP_PUT, "/mmds/config", "{\"network_interfaces\":[\"1\"]}", 204, NULL},
+		 "PUT /mmds/config: V1 is deprecated. Use V2 instead."                        },
 		{{HTTP_PUT, "/mmds/config", "{\"network_interfaces\":[\"1\"],\"version\":\"V2\"}",
 		  204, NULL},
-		 false					     },
+		 NULL					     },
 	};
 	uint64_t n = 0;
 
+	log_sink(take_warning);
 	for (unsigned i = 0; i < ARRAY_SIZE(row); i++) {
+		*warned = '\0';
 		expect(&row[i].step);
-		assert_int_equal(last.deprecated, row[i].deprecated);
-		n += row[i].deprecated;
+		assert_int_equal(last.deprecated, !!row[i].said);
+		assert_string_equal(warned, row[i].said ?: "");
+		n += !!row[i].said;
 		assert_int_equal(fake.count.deprecated.deprecated_http_api_calls, n);
 	}
+	log_sink(NULL);
 }
 
 /* --- devices of a machine that runs --- */
@@ -840,7 +856,7 @@ int main(void)
 		T(levels_are_of_any_case),
 		T(requests_are_counted_with_their_mistakes),
 		T(a_cpu_template_is_part_of_the_machine),
-		T(deprecated_fields_add_a_header),
+		T(deprecated_fields_add_a_header_and_a_warning),
 		T(a_drive_that_runs_gets_another_file),
 		T(a_file_that_cannot_be_had_changes_nothing),
 		T(a_network_that_runs_gets_other_limits),
