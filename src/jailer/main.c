@@ -151,6 +151,20 @@ static int daemonize(struct jail *j)
 	return 0;
 }
 
+/* A limit of files' size is a failure as any other, not a signal. */
+static int put_text(int fd, const char *text, size_t n)
+{
+	ssize_t done = 0;
+
+	signal(SIGXFSZ, SIG_IGN);
+	while (n && (done = write(fd, text, n)) > 0) {
+		text += done;
+		n -= (size_t)done;
+	}
+	signal(SIGXFSZ, SIG_DFL);
+	return n ? -1 : 0;
+}
+
 static int write_pid(const struct jail *j, pid_t pid)
 {
 	char path[PATH_MAX], text[16];
@@ -160,7 +174,7 @@ static int write_pid(const struct jail *j, pid_t pid)
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd < 0)
 		return fail_os(errno, "Failed to open file %s", path);
-	if (write(fd, text, (size_t)n) != n)
+	if (put_text(fd, text, (size_t)n))
 		err = fail_os(errno, "Failed to write to %s", path);
 	close(fd);
 	return err;
@@ -222,8 +236,13 @@ static int become_init(const struct jail *j)
 
 	if (pid < 0)
 		return fail_os(errno, "Failed cloning into a new child process");
-	if (pid)
-		return write_pid(j, pid);
+	if (pid) {
+		int err = write_pid(j, pid);
+
+		if (err) /* nobody would know of it */
+			kill(pid, SIGKILL);
+		return err;
+	}
 	if (leader && setsid() < 0)
 		return fail_os(errno, "Failed to daemonize: setsid");
 	return become_program(j);
