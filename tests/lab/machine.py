@@ -35,6 +35,7 @@ class Net:
     mtu: int = 0
     queues: int = 1
     offload: bool = True
+    vhost: bool = False
     limits: str = ""
 
 
@@ -69,7 +70,7 @@ def minnow(program, o):
         argv += ["--net", n.tap + (f",mac={n.mac}" if n.mac else "")
                  + (f",mtu={n.mtu}" if n.mtu else "")
                  + (f",queues={n.queues}" if n.queues > 1 else "")
-                 + ("" if n.offload else ",offload=off")
+                 + ("" if n.offload else ",offload=off") + ",vhost" * n.vhost
                  + (f",{n.limits}" if n.limits else "")]
     if o.vsock:
         argv += ["--vsock", f"{o.vsock},cid={CID}"]
@@ -85,7 +86,7 @@ OFFLOADS = ["csum", "guest_csum", "gso", "guest_tso4", "guest_tso6", "guest_ecn"
 
 
 def qemu(o, accel="kvm,kernel-irqchip=split"):
-    """With an I/O thread and io_uring for disks, without vhost for networks."""
+    """With an I/O thread and io_uring for disks."""
     if o.transport == "pci":
         board, device = "pc", lambda name, more: f"{name}-pci,disable-legacy=on{more}"
     else:
@@ -106,7 +107,8 @@ def qemu(o, accel="kvm,kernel-irqchip=split"):
                  "-device", device("virtio-blk", f",drive=d{n},iothread=io,serial=disk{n},werror=report"
                                    + (f",num-queues={d.queues}" if d.queues else ""))]
     for n, net in enumerate(o.nets):
-        argv += ["-netdev", f"tap,id=n{n},ifname={net.tap},script=no,downscript=no,vhost=off,"
+        argv += ["-netdev", f"tap,id=n{n},ifname={net.tap},script=no,downscript=no,"
+                 f"vhost={'on' if net.vhost else 'off'},"
                  f"queues={net.queues}", "-device",
                  device("virtio-net", f",netdev=n{n}" + (f",mac={net.mac}" if net.mac else "")
                         + (f",host_mtu={net.mtu}" if net.mtu else "")

@@ -6,7 +6,7 @@ import sys
 import threading
 
 from machine import Net
-from world import GUEST, HOST, OWN, PAIRS, case, sh, until
+from world import GUEST, HOST, OWN, PAIRS, Skip, case, sh, until
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "guest"))
 import peer  # noqa: E402
@@ -148,6 +148,38 @@ def net_pairs(w):
     g.sh("ethtool -L eth0 combined 1")
     streams(g, PAIRS, 4, 200000)
     g.finish()
+
+
+def need_vhost():
+    sh("modprobe", "vhost_net", check=False)
+    if not os.path.exists("/dev/vhost-net"):
+        raise Skip("there is no /dev/vhost-net here")
+
+
+@case("the kernel's vhost-net carries the streams of two pairs, also of a driver that comes back")
+def net_vhost(w):
+    need_vhost()
+    g = w.own(PAIRS, nets=[Net(f"mt{PAIRS}", queues=2, vhost=True)])
+    g.sh("ethtool -L eth0 combined 2")
+    streams(g, PAIRS, 8, 200000)
+    name = g.sh("basename $(readlink -f /sys/class/net/eth0/device)")
+    g.sh(f"echo {name} >/sys/bus/virtio/drivers/virtio_net/unbind; "
+         f"echo {name} >/sys/bus/virtio/drivers/virtio_net/bind; ip-from-cmdline 2>/dev/null")
+    ping(g, PAIRS)
+    streams(g, PAIRS, 4, 200000)
+    g.finish()
+
+
+@case("the unit tests of a tap and vhost-net pass on this kernel", rows="default", only="minnow")
+def net_unit(w):
+    need_vhost()
+    program = os.path.join(os.path.dirname(w.program), "tests/virtio_net_tap_vhost_test")
+    if not os.path.exists(program):
+        raise Skip(f"{program} is not built")
+    done = subprocess.run([program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          timeout=300, check=False)
+    print("".join(f"# {line}\n" for line in done.stdout.splitlines()), end="")
+    assert done.returncode == 0 and " # SKIP" not in done.stdout and "[  SKIPPED ]" not in done.stdout
 
 
 @case("a limit of 2 MiB/s out of the guest and of 1 MiB/s into it holds", rows="default",
