@@ -18,6 +18,9 @@
 #define TAP_NODE  "/dev/net/tun"
 #define TAP_FLAGS (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)
 
+#define TAP_OLD (TAP_F_CSUM | TAP_F_TSO4 | TAP_F_TSO6)
+#define TAP_USO (TAP_F_USO4 | TAP_F_USO6)
+
 static int node_failed(const char *name)
 {
 	int err = errno;
@@ -136,6 +139,20 @@ static int open_pairs(struct tap *t, const char *name)
 	return 0;
 }
 
+/*
+ * Which offloads the kernel knows only setting them tells, and each change has it take the whole
+ * host's network lock. So all stay on: that is how a tap begins, and what most drivers take.
+ */
+static int offload_all(struct tap *t)
+{
+	int err;
+
+	t->offloads = ~0u;
+	err = tap_offload(t, TAP_OLD | TAP_USO);
+	t->uso = !err;
+	return err == -EINVAL ? tap_offload(t, TAP_OLD) : err;
+}
+
 /* The tap may have had another user before: nothing that it was told is to stay. */
 static int settle(struct tap *t)
 {
@@ -144,10 +161,7 @@ static int settle(struct tap *t)
 	if (ioctl(t->fd[0], TUNSETVNETHDRSZ, &len) < 0)
 		return log_fail(errno, "network %s: no virtio headers of %d bytes: %s", t->name,
 				len, strerror(errno));
-	t->uso = ioctl(t->fd[0], TUNSETOFFLOAD,
-		       (unsigned long)(TAP_F_CSUM | TAP_F_USO4 | TAP_F_USO6)) == 0;
-	t->offloads = ~0u;
-	err = tap_offload(t, 0);
+	err = offload_all(t);
 	if (!err)
 		err = tap_turn_on(t, 1);
 	if (err)

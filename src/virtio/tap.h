@@ -29,9 +29,9 @@ struct tap {
 /*
  * Opens tap `name`, which is made if it does not exist and the caller may (CAP_NET_ADMIN), and then
  * goes away with its last descriptor; or takes `fd`, an open one, if `name` is NULL; with both and
- * `fd` above 0 a duplicate of it, which is the tap of this name. Afterwards one
- * pair is on, nothing is offloaded and no descriptor blocks. 0 or -errno, logged; then all is
- * closed but `fd`. Before lock-down.
+ * `fd` above 0 a duplicate of it, which is the tap of this name. Afterwards one pair is on, all
+ * that the kernel knows is offloaded, until tap_offload() is told what the reader takes, and no
+ * descriptor blocks. 0 or -errno, logged; then all is closed but `fd`. Before lock-down.
  */
 int tap_open(struct tap *t, const char *name, int fd, unsigned pairs);
 void tap_close(struct tap *t);

@@ -38,21 +38,24 @@ static void a_tap_is_opened_with_its_header_and_never_blocks(void **state)
 
 static void what_a_user_before_set_does_not_stay(void **state)
 {
-	tun.offload = 7;
+	tun.offload = 1;
 	assert_int_equal(tap_open(&t, "tap0", -1, 1), 0);
-	assert_int_equal(tun.offload, 0);
+	assert_int_equal(tun.offload, 0x67);
+	assert_int_equal(tun.offloads, 1); /* a call that the whole host's network waits for */
 	assert_true(t.uso);
 	tap_close(&t);
 }
 
 static void a_kernel_without_uso_is_found_out(void **state)
 {
-	tun.offload = 7;
+	tun.offload = 1;
 	tun.no_uso = true;
 	assert_int_equal(tap_open(&t, "tap0", -1, 1), 0);
 	assert_false(t.uso);
-	assert_int_equal(tun.offload, 0);
+	assert_int_equal(tun.offload, 7);
 	assert_int_equal(said_lines, 0);
+	assert_int_equal(tap_offload(&t, 7), 0); /* it is known to be so */
+	assert_int_equal(tun.offloads, 2);
 	tap_close(&t);
 }
 
