@@ -20,14 +20,15 @@ class Footprint:
 
 def own_kib(pid):
     """Anonymous memory but for guest RAM, which alone is kept out of core dumps; 0 for a build that is
-    not static, since its runtimes have memory of their own."""
+    not static, since its runtimes have memory of their own, and for a list that the process's end cut."""
     total = size = 0
     with open(f"/proc/{pid}/smaps", encoding="ascii") as file:
-        for row in file:
-            if row.startswith("Anonymous:"):
-                size = int(row.split()[1])
-            elif row.startswith("VmFlags:"):
-                total += 0 if "dd" in row.split() else size
-            elif "libc.so" in row:
-                return 0
+        rows = file.readlines()
+    if not any("[stack]" in row for row in rows) or any("libc.so" in row for row in rows):
+        return 0
+    for row in rows:
+        if row.startswith("Anonymous:"):
+            size = int(row.split()[1])
+        elif row.startswith("VmFlags:"):
+            total += 0 if "dd" in row.split() else size
     return total
