@@ -326,7 +326,7 @@ static void fc_ask_end(void *ctx, int sig)
 
 static bool fc_turn(void *ctx, uint64_t now)
 {
-	uint64_t next = metrics_tick(now);
+	uint64_t next = fc.started ? metrics_tick(now) : NEVER; /* the first line is the start's */
 	bool more = false, was = fc.started;
 
 	if (fc.serving) {
