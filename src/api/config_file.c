@@ -81,8 +81,19 @@ static int prefixed(char *why, const char *prefix)
 	return config_refuse(why, "%s%s", prefix, text);
 }
 
-static int read_json(struct api *a, struct json_doc *d, const char *path, char **text,
-		     enum json_names names, char *why)
+/* What a file is called, and is told to be when it is no JSON. */
+struct kind {
+	const char *name, *bad;
+	enum json_names names;
+};
+
+static const struct kind configuration = {"configuration", "Invalid JSON: ", JSON_NAMES_ONCE};
+static const struct kind cpu_template = {"CPU template", "Invalid JSON: ", JSON_NAMES_ONCE};
+static const struct kind mmds_content = {
+	"mmds content", "MMDS error: metadata provided not valid json: ", JSON_NAMES_FREE};
+
+static int read_json(struct api *a, const struct kind *k, const char *path, struct json_doc *d,
+		     char **text, char *why)
 {
 	const struct config_files *f = a->config.files;
 	size_t len = 0;
@@ -90,10 +101,10 @@ static int read_json(struct api *a, struct json_doc *d, const char *path, char *
 	*d = (struct json_doc){.root = NULL};
 	*text = f->read(f->ctx, path, CONFIG_FILE_MAX, &len);
 	if (!*text)
-		return config_refuse(why, "Unable to open or read from the file %s: %s", path,
-				     config_os_error(errno));
-	if (json_parse(d, *text, len, names))
-		return config_refuse(why, "Invalid JSON: %s", d->why);
+		return config_refuse(why, "Unable to open or read from the %s file %s: %s", k->name,
+				     path, config_os_error(errno));
+	if (json_parse(d, *text, len, k->names))
+		return config_refuse(why, "%s%s", k->bad, d->why);
 	return 0;
 }
 
@@ -117,7 +128,7 @@ static int set_cpu(struct api *a, const json_t *v, char *why)
 	int err = 0;
 
 	if (json_is_string(v))
-		err = read_json(a, &d, json_string_value(v), &text, JSON_NAMES_ONCE, why);
+		err = read_json(a, &cpu_template, json_string_value(v), &d, &text, why);
 	if (!err && api_set_cpu(a, d.root ? d.root : v, why))
 		err = prefixed(why, "Invalid JSON: ");
 	json_free(&d);
@@ -145,20 +156,30 @@ static int set_key(struct api *a, struct json_doc *d, unsigned i, const json_t *
 	return err;
 }
 
-int config_file_metadata(struct api *a, const char *path, char *why)
+static int add_metadata(struct api *a, const char *path, const char *prefix, char *why)
 {
 	const struct api_hooks *h = &a->conf.hooks;
 	struct json_doc d;
 	char *text;
-	int err = read_json(a, &d, path, &text, JSON_NAMES_FREE, why);
+	int err = read_json(a, &mmds_content, path, &d, &text, why);
 
-	if (!err && h->mmds_put(h->ctx, d.root, why, CONFIG_WHY))
-		err = -EINVAL;
+	if (!err) {
+		err = h->mmds_put(h->ctx, d.root, why, CONFIG_WHY);
+		if (err == -EFBIG)
+			config_refuse(why, "%sThe MMDS patch request doesn't fit.", prefix);
+		else if (err)
+			prefixed(why, prefix);
+	}
 	if (!err)
 		log_info("Successfully added metadata to mmds from file");
 	json_free(&d);
 	free(text);
 	return err;
+}
+
+int config_file_metadata(struct api *a, const char *path, char *why)
+{
+	return add_metadata(a, path, "Populating MMDS from file failed: ", why);
 }
 
 static int configure(struct api *a, struct json_doc *d, const char *metadata, char *why)
@@ -170,7 +191,7 @@ static int configure(struct api *a, struct json_doc *d, const char *metadata, ch
 		return config_refuse(why, "Invalid JSON: %s", d->why);
 	for (unsigned i = 0; i < KEYS && !err; i++) {
 		if (i == MMDS && metadata)
-			err = config_file_metadata(a, metadata, why);
+			err = add_metadata(a, metadata, "MMDS error: ", why);
 		if (!err && got[i])
 			err = set_key(a, d, i, got[i], why);
 	}
@@ -183,7 +204,7 @@ int config_file_start(struct api *a, const char *path, const char *metadata, cha
 {
 	struct json_doc d;
 	char *text;
-	int err = read_json(a, &d, path, &text, JSON_NAMES_ONCE, why);
+	int err = read_json(a, &configuration, path, &d, &text, why);
 
 	if (!err)
 		err = configure(a, &d, metadata, why);

@@ -52,10 +52,10 @@ __attribute__((format(printf, 2, 3))) static int fail(struct json_doc *d, const 
 struct scan {
 	struct json_doc *d;
 	const char *text;
-	size_t len, at;
-	char *out;
-	size_t out_len;
+	size_t len, at, out_len;
+	char *out, open[JSON_DEPTH]; /* the brackets that are not closed yet */
 	unsigned depth;
+	bool torn; /* the text ends in a string */
 	bool free; /* strings may start with the mark */
 };
 
@@ -100,7 +100,8 @@ static int scan_string(struct scan *s)
 	}
 	while (s->at < s->len && s->text[s->at] != '"')
 		s->at += s->text[s->at] == '\\' && s->at + 1 < s->len ? 2 : 1;
-	s->at += s->at < s->len;
+	s->torn = s->at == s->len;
+	s->at += !s->torn;
 	name = scan_is_name(s);
 	if (marked && !name) {
 		scan_add(s, "\"" BIG_MARK);
@@ -173,7 +174,7 @@ static int scan_one(struct scan *s)
 	if (c == ',' || c == '}')
 		scan_member_end(s);
 	if (c == '{' || c == '[')
-		s->depth++;
+		s->open[s->depth++] = c;
 	else if ((c == '}' || c == ']') && s->depth)
 		s->depth--;
 	s->at++;
@@ -187,16 +188,26 @@ static int scan_one(struct scan *s)
 
 /* --- jansson --- */
 
+/* What serde is in the middle of when the text ends. */
+static const char *ended_in(const struct scan *s)
+{
+	if (s->torn)
+		return "a string";
+	if (!s->depth || s->text[s->len - 1] == ',' || s->text[s->len - 1] == ':')
+		return "a value";
+	return s->open[s->depth - 1] == '[' ? "a list" : "an object";
+}
+
 /* jansson's sentence is in its own words. */
-static int parse_failed(struct json_doc *d, const json_error_t *e, size_t len)
+static int parse_failed(struct json_doc *d, const json_error_t *e, const struct scan *s)
 {
 	const char *name = strchr(e->text, '"'), *end = strrchr(e->text, '"');
 
-	d->at = MIN((size_t)MAX(e->position, 0), len);
+	d->at = MIN((size_t)MAX(e->position, 0), s->len);
 	if (!*e->text) /* then there is no code either */
 		return fail(d, "no memory for the body");
 	switch (json_error_code(e)) {
-	case json_error_premature_end_of_input: return fail(d, "EOF while parsing a value");
+	case json_error_premature_end_of_input: return fail(d, "EOF while parsing %s", ended_in(s));
 	case json_error_end_of_input_expected: return fail(d, "trailing characters");
 	case json_error_duplicate_key:
 		if (name && end > name)
@@ -235,7 +246,7 @@ int json_parse(struct json_doc *d, const char *text, size_t len, enum json_names
 	} else if (!err) {
 		d->root = json_loadb(s.out, s.out_len, flags, &e);
 		if (!d->root)
-			err = parse_failed(d, &e, s.len);
+			err = parse_failed(d, &e, &s);
 	}
 	free(s.out);
 	return err;

@@ -140,8 +140,8 @@ static const struct {
 	{"{" BOOT ",\"drives\":[],\"cpu-config\":[]}",
 	 FAILED "Invalid JSON: invalid type: sequence, expected struct CustomCpuTemplate"},
 	{"{" BOOT ",\"drives\":[],\"cpu-config\":\"missing\"}",
-	 FAILED "Unable to open or read from the file missing: No such file or directory (os error "
-		"2)"},
+	 FAILED "Unable to open or read from the CPU template file missing: No such file or "
+		"directory (os error 2)"},
 };
 // clang-format on
 
@@ -165,8 +165,8 @@ static void a_start_that_fails_says_why(void **state)
 static void a_file_that_is_not_there_says_so(void **state)
 {
 	assert_int_not_equal(config_file_start(&fake.api, "missing", NULL, why), 0);
-	assert_string_equal(why, FAILED "Unable to open or read from the file missing: No such "
-					"file or directory (os error 2)");
+	assert_string_equal(why, FAILED "Unable to open or read from the configuration file "
+					"missing: No such file or directory (os error 2)");
 }
 
 static void a_template_may_be_in_a_file_of_its_own(void **state)
@@ -184,11 +184,19 @@ static void metadata_alone_is_taken_or_not(void **state)
 	assert_int_equal(json_array_size(fake.mmds), 2);
 	fake.mmds_fails = -EFBIG;
 	assert_int_not_equal(config_file_metadata(&fake.api, "m", why), 0);
-	assert_string_equal(why, "MMDS limit exceeded error: too much");
+	assert_string_equal(why, "Populating MMDS from file failed: The MMDS patch request doesn't "
+				 "fit.");
+	fake.mmds_fails = -EINVAL;
+	assert_int_not_equal(config_file_metadata(&fake.api, "m", why), 0);
+	assert_string_equal(why, "Populating MMDS from file failed: MMDS limit exceeded error: too "
+				 "much");
 	fake.file = "{";
 	assert_int_not_equal(config_file_metadata(&fake.api, "m", why), 0);
-	assert_string_equal(why, "Invalid JSON: EOF while parsing a value at line 1 column 1");
-	assert_int_not_equal(config_file_start(&fake.api, "m", "missing", why), 0);
+	assert_string_equal(why, "MMDS error: metadata provided not valid json: EOF while parsing "
+				 "an object at line 1 column 1");
+	assert_int_not_equal(config_file_metadata(&fake.api, "missing", why), 0);
+	assert_string_equal(why, "Unable to open or read from the mmds content file missing: No "
+				 "such file or directory (os error 2)");
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)

@@ -188,7 +188,7 @@ static void a_body_that_cannot_be_read_says_so(void **state)
 	     FAULT(SERDE "unknown variant `Running`, expected `Paused` or `Resumed` at line 1 "
 			 "column 18.")},
 	    {HTTP_PUT, "/mmds", "{", 400,
-	     FAULT(SERDE "EOF while parsing a value at line 1 column 1.")},
+	     FAULT(SERDE "EOF while parsing an object at line 1 column 1.")},
 	    {HTTP_PUT, "/logger", "{\"level\":\"loud\"}", 400,
 	     FAULT(SERDE "Invalid LevelFilter at line 1 column 15.")},
 	    {HTTP_PUT, "/metrics", "{\"metrics_path\":\"m\",\"properties\":{\"a\":1}}", 400,
