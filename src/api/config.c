@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "../log.h"
+#include "os_error.h"
 
 #define MEM_DEFAULT_MIB 128u
 #define MMDS_IPV4       0xa9fea9feu
@@ -37,12 +38,7 @@ const char *config_os_error(int err)
 	static char text[128];
 	int code = err < 0 ? -err : err;
 
-	/* Two of musl's, which Firecracker is linked with, are not those of glibc. */
-	snprintf(text, sizeof(text), "%s (os error %d)",
-		 code == EBUSY    ? "Resource busy"
-		 : code == ENOMEM ? "Out of memory"
-				  : strerror(code),
-		 code);
+	snprintf(text, sizeof(text), "%s (os error %d)", os_error(code), code);
 	return text;
 }
 

@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "os_error.h"
+
 #define LINE_MAX_BYTES 1536 /* a sentence, which log.c cuts at 1 KiB, and what goes before it */
 
 static struct logger {
@@ -159,7 +161,7 @@ int logger_update(const struct logger_conf *c, char *why, size_t len)
 
 		if (fd < 0) {
 			snprintf(why, len, "Failed to open target file: %s (os error %d)",
-				 strerror(err), err);
+				 os_error(err), err);
 			return -err;
 		}
 		if (logger.own) /* in one step: the number stays good for who is just writing */

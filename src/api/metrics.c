@@ -16,6 +16,7 @@
 #include "../log.h"
 #include "cli.h"
 #include "logger.h"
+#include "os_error.h"
 
 #define LINE_SIZE (128 * KIB) /* all keys of 24 devices are a third; the rest for properties */
 
@@ -304,7 +305,7 @@ int metrics_write(void)
 	if (n > 0)
 		metrics.torn = n > 1 || !metrics.torn;
 	metrics.missed++;
-	return log_fail(err, "Failed to write metrics: %s (os error %d)", strerror(err), err);
+	return log_fail(err, "Failed to write metrics: %s (os error %d)", os_error(err), err);
 }
 
 /* --- when and where --- */
@@ -322,7 +323,7 @@ int metrics_init(const char *path, const char *id, const char *properties, char 
 	fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0666);
 	if (fd < 0) {
 		err = errno;
-		snprintf(why, len, BAD_INPUT "%s (os error %d)", strerror(err), err);
+		snprintf(why, len, BAD_INPUT "%s (os error %d)", os_error(err), err);
 		return -err;
 	}
 	metrics.on = true;

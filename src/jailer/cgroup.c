@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../api/os_error.h"
 #include "jailer.h"
 
 #define NAME_LEN 64
@@ -158,7 +159,7 @@ static int join_parent(const struct jail *j)
 	return err ? fail("Failed to move process to cgroup (%s): %s (os error %d).\n"
 			  "Hint: If you intended to create a child cgroup under %s, pass any "
 			  "--cgroup parameters.",
-			  group, strerror(err), err, group)
+			  group, os_error(err), err, group)
 		   : 0;
 }
 

@@ -14,6 +14,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "../api/os_error.h"
 #include "jailer.h"
 
 /*
@@ -163,7 +164,7 @@ int jail_populate(const struct jail *j)
 			dprintf(STDOUT_FILENO,
 				"Warning! Could not create %s device inside jailer: %s.\n"
 				"MMDS version 2 will not be available to use.\n",
-				path, strerror(err > 0 ? err : errno));
+				path, os_error(err > 0 ? err : errno));
 		else if (err > 0)
 			return fail_os(err, "Failed to create %s via mknod inside the jail", path);
 		else if (err)

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../api/os_error.h"
 #include "jailer.h"
 
 #define OWN_ARGS 9 /* the program's name, and four names with a value */
@@ -38,7 +39,7 @@ int fail_os(int err, const char *fmt, ...)
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
-	fprintf(stderr, ": %s (os error %d)\n", strerror(err), err);
+	fprintf(stderr, ": %s (os error %d)\n", os_error(err), err);
 	return -1;
 }
 

@@ -1,0 +1,23 @@
+/* os_error.c - the errors of files, sockets and memory that glibc names otherwise than musl. */
+#include "os_error.h"
+
+#include <errno.h>
+#include <string.h>
+
+const char *os_error(int err)
+{
+	switch (err) {
+	case EADDRINUSE: return "Address in use";
+	case EBUSY: return "Resource busy";
+	case EDQUOT: return "Quota exceeded";
+	case EIO: return "I/O error";
+	case ELOOP: return "Symbolic link loop";
+	case EMFILE: return "No file descriptors available";
+	case ENAMETOOLONG: return "Filename too long";
+	case ENOMEM: return "Out of memory";
+	case ENOTSUP: return "Not supported";
+	case ENOTTY: return "Not a tty";
+	case EXDEV: return "Cross-device link";
+	default: return strerror(err);
+	}
+}
