@@ -127,7 +127,7 @@ static const struct row {
 	{"epoll_ctl",          LOOPS,      SYS_epoll_ctl,    -1, 1, -1, 0},
 	{"poll",               LOOPS,      SYS_poll,         P(&polled), 1, 0, 0},
 	{"sendto that blocks", NONE,      SYS_sendto,       1, P(text), 1, 0},
-	{"sendto elsewhere",   NONE,      SYS_sendto,       -1, P(text), 1, MSG_DONTWAIT |
+	{"sendto elsewhere",   SOCKETS,   SYS_sendto,       -1, P(text), 1, MSG_DONTWAIT |
 	                                                    MSG_NOSIGNAL},
 	{"getrusage",          LOOPS,      SYS_getrusage,    0, P(page), 0, 0},
 	{"munmap",             LOOPS,      SYS_munmap,       P(page), 0, 0, 0},
