@@ -6,7 +6,8 @@ import subprocess
 import tempfile
 import threading
 
-ECHO_PORT = 5000
+ECHO_PORT, CALL_PORT = 5000, 5001
+GUEST_PORT, WORD = 777, b"called back"
 TAP = "mnwguest0"
 PEER = "198.18.37.1"  # of the addresses for benchmarks: no network has them
 DISK_SIZE = 4 << 20
@@ -32,6 +33,21 @@ def echo(listener):
                     connection.sendall(data)
             except OSError:
                 pass  # the guest reset the connection
+
+
+def call_back(listener, path):
+    """Connects to the guest when it connects here, and sends a word once it is let in."""
+    try:
+        listener.accept()[0].close()
+    except OSError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as guest:
+        guest.settimeout(10)
+        guest.connect(path)
+        guest.sendall(f"CONNECT {GUEST_PORT}\n".encode())
+        if guest.recv(64).startswith(b"OK "):
+            guest.sendall(WORD)
+        guest.recv(64)
 
 
 def make_tap():
@@ -61,7 +77,7 @@ class Devices:
         self.transport = transport
         self.args = []
         self.words = []  # for the guest's command line
-        self.folder = self.listener = None
+        self.folder, self.listeners = None, []
         self.tap = False
         self.ended = threading.Event()
 
@@ -81,8 +97,8 @@ class Devices:
 
     def __exit__(self, *_):
         self.ended.set()
-        if self.listener:
-            self.listener.close()
+        for listener in self.listeners:
+            listener.close()
         if self.tap:
             subprocess.run(["ip", "link", "del", TAP], check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -113,12 +129,14 @@ class Devices:
 
     def vsock(self):
         path = f"{self.folder}/vsock"
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.listener.bind(f"{path}_{ECHO_PORT}")
-        self.listener.listen(16)
-        threading.Thread(target=echo, args=(self.listener,), daemon=True).start()
+        for port, serve, more in ((ECHO_PORT, echo, ()), (CALL_PORT, call_back, (path,))):
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            listener.bind(f"{path}_{port}")
+            listener.listen(16)
+            self.listeners.append(listener)
+            threading.Thread(target=serve, args=(listener, *more), daemon=True).start()
         self.args += ["--vsock", path]
-        self.words.append(f"echo={ECHO_PORT}")
+        self.words += [f"echo={ECHO_PORT}", f"call={CALL_PORT}"]
 
     def rng(self):
         self.args.append("--rng")

@@ -334,7 +334,7 @@ static void net(struct vdev *v, unsigned round)
 	say("net: %s\n", peer ? "an answer" : "sent");
 }
 
-/* --- vsock: connect to echo=PORT, send, and read it back --- */
+/* --- vsock: connect to echo=PORT, send, and read it back; ask call=PORT to be called back --- */
 
 #define VSOCK_HOST    2
 #define VSOCK_OP_REQ  1
@@ -358,6 +358,7 @@ struct vsock_head {
 
 static uint8_t *vs_rx;
 static uint32_t vs_received;
+static uint32_t vs_port, vs_peer; /* of the connection */
 
 static void vsock_send(struct vdev *v, uint16_t op, const void *data, uint32_t len)
 {
@@ -368,7 +369,7 @@ static void vsock_send(struct vdev *v, uint16_t op, const void *data, uint32_t l
 	};
 
 	h = (struct vsock_head){
-		*mmio32(v->config), VSOCK_HOST, 1234, option("echo", 0), len, 1, op, 0, 65536,
+		*mmio32(v->config), VSOCK_HOST, vs_port, vs_peer, len, 1, op, 0, 65536,
 		vs_received};
 	if (op == VSOCK_OP_SHUT)
 		h.flags = 3;
@@ -425,6 +426,38 @@ static void vsock_echo(struct vdev *v)
 		fail("the echo is longer");
 }
 
+static void vsock_connect(struct vdev *v, uint32_t port, uint32_t peer)
+{
+	vs_port = port;
+	vs_peer = peer;
+	vs_received = 0;
+	vsock_send(v, VSOCK_OP_REQ, NULL, 0);
+}
+
+/* Lets in the host, which sends a word once it has been told of that. */
+static void vsock_called(struct vdev *v, uint32_t port)
+{
+	static const char word[] = "called back";
+	struct vsock_head h;
+	uint8_t *data;
+
+	vsock_connect(v, 1235, port);
+	do
+		h = vsock_receive(v, &data);
+	while (h.op != VSOCK_OP_REQ);
+	vs_port = h.dst_port;
+	vs_peer = h.src_port;
+	vsock_send(v, VSOCK_OP_RESP, NULL, 0);
+	do
+		h = vsock_receive(v, &data);
+	while (h.src_port != vs_peer || h.op != VSOCK_OP_RW);
+	for (unsigned i = 0; i < sizeof(word) - 1; i++)
+		if (h.len != sizeof(word) - 1 || data[i] != (uint8_t)word[i])
+			fail("the host sends another word");
+	vsock_send(v, VSOCK_OP_SHUT, NULL, 0);
+	say("vsock: called back\n");
+}
+
 static void vsock(struct vdev *v, unsigned round)
 {
 	uint8_t *data;
@@ -436,7 +469,7 @@ static void vsock(struct vdev *v, unsigned round)
 	for (unsigned i = 0; i < VSOCK_BUFFERS; i++)
 		vq_put(&v->q[0], i, &(struct buf){vs_rx + i * VSOCK_BUFFER, VSOCK_BUFFER, true}, 1);
 	vq_notify(&v->q[0]);
-	vsock_send(v, VSOCK_OP_REQ, NULL, 0);
+	vsock_connect(v, 1234, option("echo", 0));
 	if (vsock_receive(v, &data).op != (option("echo", 0) ? VSOCK_OP_RESP : VSOCK_OP_RST))
 		fail("no answer to a connection");
 	if (option("echo", 0)) {
@@ -445,6 +478,7 @@ static void vsock(struct vdev *v, unsigned round)
 		while (vsock_receive(v, &data).op != VSOCK_OP_RST)
 			;
 		say("vsock: %u bytes echoed\n", VSOCK_TOTAL);
+		vsock_called(v, option("call", 0));
 	} else {
 		say("vsock: refused\n");
 	}
