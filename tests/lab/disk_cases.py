@@ -219,8 +219,8 @@ def disk_rebind(w):
         g.sh("(fio --name=r --filename=/dev/vdb --direct=1 --ioengine=libaio --iodepth=16 --bs=4k "
              "--rw=randwrite --size=32M --time_based --runtime=60 >/dev/null 2>&1 &); sleep 0.7")
         g.sh(f"echo {name} >/sys/bus/virtio/drivers/virtio_blk/unbind; "
-             f"echo {name} >/sys/bus/virtio/drivers/virtio_blk/bind; "
-             "while pkill -9 -x fio; do sleep 0.1; done")
+             "while pkill -9 -x fio; do sleep 0.1; done; "  # who holds the old disk holds its name
+             f"echo {name} >/sys/bus/virtio/drivers/virtio_blk/bind")
         g.sh("for i in 1 2 3 4 5 6 7 8 9 10; do [ -b /dev/vdb ] && break; sleep 0.3; done; "
              "[ -b /dev/vdb ]")
     fio(g, "vdb", "--rw=randrw --bs=4k --size=2M --iodepth=8")

@@ -270,8 +270,11 @@ class Machine:
     def sh(self, command, limit=120, check=True):
         """What one line of shell in the guest prints; it must end with status 0 if `check`."""
         assert "\n" not in command and len(command) < 3500, command
-        self.proc.stdin.write(command.encode() + b"\n")
-        self.proc.stdin.flush()
+        try:
+            self.proc.stdin.write(command.encode() + b"\n")
+            self.proc.stdin.flush()
+        except BrokenPipeError:
+            self.fail(f"the machine ended with status {self.proc.wait(60)} before '{command[:60]}'")
         head, match = self.read_until(rb"minnow-guest: done (\d+)\n", limit)
         said, status = head.decode(errors="replace").strip(), int(match[1])
         if check and status:

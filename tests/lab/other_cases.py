@@ -176,6 +176,7 @@ class Hosts:
         for thread in self.threads:
             thread.join(300)
         for listener in self.listeners:
+            listener.shutdown(socket.SHUT_RDWR)  # or who waits in accept() keeps the port
             listener.close()
 
 

@@ -12,14 +12,12 @@ import hashlib
 import os
 import selectors
 import socket
-import struct
 import sys
 import time
 
 from peer import CHUNK, data, digest
 
 WINDOW, BACKLOG, SECONDS = 64, 1024, 500
-SO_VM_SOCKETS_CONNECT_TIMEOUT = 6
 READ, WRITE, ALL = selectors.EVENT_READ, selectors.EVENT_WRITE, 0
 
 # A stream is a generator: it yields what it waits for, READ or WRITE or both, or ALL for the moment at
@@ -137,7 +135,6 @@ def connect(where):
     kind, *place = where.split(":")
     if kind == "vsock":
         sock = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
-        sock.setsockopt(socket.AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, struct.pack("ll", 120, 0))
         sock.setblocking(False)
         sock.connect_ex((int(place[0]), int(place[1])))
         return sock, b""
