@@ -2,7 +2,7 @@
 # Very many of peer.py's streams at the same time, from one thread: the guest runs this file, the host's
 # tests import it. Each end speaks with either end of peer.py, too.
 #
-#   crowd.py serve vsock:PORT|unix:PATH                     answers streams until it is killed
+#   crowd.py serve vsock:PORT                               answers streams until it is killed
 #   crowd.py run vsock:CID:PORT|unix:PATH[:PORT] N BYTES    N streams, each way BYTES
 #
 # No client says a word before all are connected, and none closes before all are whole: so all are there
@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 
-from peer import CHUNK, data, digest
+from peer import CHUNK, data, digest, listen
 
 WINDOW, BACKLOG, SECONDS = 64, 1024, 500
 READ, WRITE, ALL = selectors.EVENT_READ, selectors.EVENT_WRITE, 0
@@ -159,20 +159,9 @@ def many(where, count, size):
     return crowd.wrong or ([] if crowd.most == count else [f"{crowd.most} were there at once"])
 
 
-def listen(where):
-    kind, place = where.split(":")
-    if kind == "vsock":
-        listener = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
-        listener.bind((socket.VMADDR_CID_ANY, int(place)))
-    else:
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(place)
-    return listener
-
-
 def serve(listener):
     """Until the listener is closed."""
-    listener.listen(BACKLOG)
+    listener.listen(BACKLOG)  # whoever made it had fewer clients in mind
     listener.setblocking(False)
     crowd, told = Crowd(), 0
     crowd.watched.register(listener, READ, None)
