@@ -14,6 +14,7 @@
 
 #include "../clock.h"
 #include "../log.h"
+#include "os_error.h"
 #include "routes.h"
 #include "template_json.h"
 
@@ -289,7 +290,7 @@ void api_handle(void *ctx, const struct http_request *rq, struct http_reply *rp)
 		tokenize(&c, path);
 		err = handle(&c);
 	} else {
-		call_fault(&c, "%s", config_os_error(ENOMEM));
+		call_fault(&c, "%s", os_error(ENOMEM));
 	}
 	reply(&c, err, rp);
 	json_free(&c.doc);

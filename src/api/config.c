@@ -33,15 +33,6 @@ int config_refuse(char *why, const char *fmt, ...)
 	return -EINVAL;
 }
 
-const char *config_os_error(int err)
-{
-	static char text[128];
-	int code = err < 0 ? -err : err;
-
-	snprintf(text, sizeof(text), "%s (os error %d)", os_error(code), code);
-	return text;
-}
-
 bool config_keep(char **to, const json_t *v)
 {
 	*to = v ? strdup(json_string_value(v)) : NULL;
@@ -50,7 +41,7 @@ bool config_keep(char **to, const json_t *v)
 
 static int no_memory(char *why)
 {
-	return config_refuse(why, "%s", config_os_error(ENOMEM));
+	return config_refuse(why, "%s", os_error(ENOMEM));
 }
 
 /* A file may have other names than requests: "root-fs". */
@@ -138,7 +129,7 @@ static void boot_drop(struct api_config *c, struct config_boot *b)
 /* -EINVAL is of a file that is there and of the wrong kind: only the log has the sentence. */
 static const char *image_error(int err)
 {
-	return err == -EINVAL && *log_last() ? log_last() : config_os_error(err);
+	return err == -EINVAL && *log_last() ? log_last() : os_error(err);
 }
 
 static int boot_open(struct api_config *c, struct config_boot *b, char *why)
@@ -286,7 +277,7 @@ static int vsock_set(struct api_config *c, const json_t *const *got, char *why)
 		return config_refuse(why,
 				     "Cannot create backend for vsock device: Error binding to the "
 				     "host-side Unix socket: %s",
-				     config_os_error(v.fd));
+				     os_error(v.fd));
 	}
 	vsock_drop(c);
 	c->vsock = v;

@@ -163,8 +163,6 @@ extern const struct json_table config_limiter_table, config_bucket_table;
 
 /* Writes `why`; -EINVAL. */
 int config_refuse(char *why, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* How Rust names an error: "No such file or directory (os error 2)". `err` may be negative. */
-const char *config_os_error(int err);
 /* A copy of a string in `*to`; NULL stays NULL. False: no memory. */
 bool config_keep(char **to, const json_t *v);
 void config_bucket(const json_t *v, struct limit_conf *to);

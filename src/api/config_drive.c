@@ -6,6 +6,7 @@
 
 #include "../log.h"
 #include "config.h"
+#include "os_error.h"
 
 const char *const config_cache_words[] = {"Unsafe", "Writeback", NULL};
 const char *const config_engine_words[] = {"Sync", "Async", NULL};
@@ -98,7 +99,7 @@ static int drive_open(struct api_config *c, struct config_drive *d, char *why)
 	return config_refuse(why,
 			     "Unable to create the virtio block device: Virtio backend error: "
 			     "Error manipulating the backing file: %s %s",
-			     config_os_error(d->fd), d->path);
+			     os_error(d->fd), d->path);
 }
 
 static int drive_check(const struct api_config *c, int pos, const json_t *const *got, char *why)
@@ -138,7 +139,7 @@ static int drive_set(struct api_config *c, const json_t *const *got, char *why)
 	d.limits = limits.to;
 	if (!config_keep(&d.id, got[ID]) || !config_keep(&d.path, got[PATH]) ||
 	    !config_keep(&d.partuuid, got[PARTUUID]))
-		err = config_refuse(why, "%s", config_os_error(ENOMEM));
+		err = config_refuse(why, "%s", os_error(ENOMEM));
 	if (!err)
 		err = drive_open(c, &d, why);
 	if (err)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../log.h"
+#include "os_error.h"
 
 #define FAILED "Configuration for VMM from one single json failed: "
 
@@ -102,7 +103,7 @@ static int read_json(struct api *a, const struct kind *k, const char *path, stru
 	*text = f->read(f->ctx, path, CONFIG_FILE_MAX, &len);
 	if (!*text)
 		return config_refuse(why, "Unable to open or read from the %s file %s: %s", k->name,
-				     path, config_os_error(errno));
+				     path, os_error(errno));
 	if (json_parse(d, *text, len, k->names))
 		return config_refuse(why, "%s%s", k->bad, d->why);
 	return 0;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "os_error.h"
 
 #define DEFAULT_ARGS                                                                               \
 	"reboot=k panic=1 nomodule 8250.nr_uarts=0 i8042.noaux i8042.nomux i8042.dumbkbd "         \
@@ -80,7 +81,7 @@ static int make_cmdline(struct api_config *c, char *why)
 	if (init.len)
 		json_put(&o, INIT_SEPARATOR "%.*s", (int)init.len, init.s);
 	if (o.failed)
-		err = config_refuse(why, "%s", config_os_error(ENOMEM));
+		err = config_refuse(why, "%s", os_error(ENOMEM));
 	else if (root && root->partuuid && !printable(root->partuuid))
 		err = config_refuse(why, "Invalid kernel command line: String contains a "
 					 "non-printable ASCII character.");
@@ -166,7 +167,7 @@ int config_machine(struct api_config *c, char *why)
 		return config_refuse(why,
 				     "Invalid Memory Configuration: Cannot create mmap region: %s: "
 				     "a machine has at most %llu MiB",
-				     config_os_error(ENOMEM), RAM_MAX / MIB);
+				     os_error(ENOMEM), RAM_MAX / MIB);
 	err = make_cmdline(c, why);
 	if (err)
 		return err;

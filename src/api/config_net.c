@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "os_error.h"
 
 #define MTU_MIN 68u
 #define NO_TAP  "Could not create the network device: Open tap device failed: "
@@ -96,7 +97,7 @@ static int net_open(struct api_config *c, int pos, struct config_net *n, char *w
 		why,
 		NO_TAP "Error while creating ifreq structure: %s. Invalid TUN/TAP Backend provided "
 		       "by %s. Check our documentation on setting up the network devices.",
-		config_os_error(n->fd), n->tap);
+		os_error(n->fd), n->tap);
 }
 
 static int net_check(const struct api_config *c, int pos, const struct config_net *n,
@@ -150,7 +151,7 @@ static int net_set(struct api_config *c, const json_t *const *got, char *why)
 	if (err)
 		return err;
 	if (!config_keep(&n.id, got[ID]) || !config_keep(&n.tap, got[TAP]))
-		err = config_refuse(why, "%s", config_os_error(ENOMEM));
+		err = config_refuse(why, "%s", os_error(ENOMEM));
 	if (!err)
 		err = net_open(c, pos, &n, why);
 	if (err)

@@ -160,8 +160,7 @@ int logger_update(const struct logger_conf *c, char *why, size_t len)
 		int fd = open_path(c->path), err = errno;
 
 		if (fd < 0) {
-			snprintf(why, len, "Failed to open target file: %s (os error %d)",
-				 os_error(err), err);
+			snprintf(why, len, "Failed to open target file: %s", os_error(err));
 			return -err;
 		}
 		if (logger.own) /* in one step: the number stays good for who is just writing */

@@ -305,7 +305,7 @@ int metrics_write(void)
 	if (n > 0)
 		metrics.torn = n > 1 || !metrics.torn;
 	metrics.missed++;
-	return log_fail(err, "Failed to write metrics: %s (os error %d)", os_error(err), err);
+	return log_fail(err, "Failed to write metrics: %s", os_error(err));
 }
 
 /* --- when and where --- */
@@ -323,7 +323,7 @@ int metrics_init(const char *path, const char *id, const char *properties, char 
 	fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0666);
 	if (fd < 0) {
 		err = errno;
-		snprintf(why, len, BAD_INPUT "%s (os error %d)", os_error(err), err);
+		snprintf(why, len, BAD_INPUT "%s", os_error(err));
 		return -err;
 	}
 	metrics.on = true;

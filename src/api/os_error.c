@@ -2,9 +2,11 @@
 #include "os_error.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-const char *os_error(int err)
+static const char *words(int err)
 {
 	switch (err) {
 	case EADDRINUSE: return "Address in use";
@@ -20,4 +22,13 @@ const char *os_error(int err)
 	case EXDEV: return "Cross-device link";
 	default: return strerror(err);
 	}
+}
+
+const char *os_error(int err)
+{
+	static _Thread_local char text[128];
+
+	err = abs(err);
+	snprintf(text, sizeof(text), "%s (os error %d)", words(err), err);
+	return text;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../log.h"
+#include "os_error.h"
 #include "routes.h"
 
 #define NOT_FOUND "Failed perform action on device: Device not found"
@@ -74,7 +75,7 @@ static int patch_path(struct call *c, unsigned drive)
 		return call_fault(c,
 				  UPDATE_FAULT "Block: Virtio backend error: Error manipulating "
 					       "the backing file: %s %s" UPDATE_TAIL,
-				  config_os_error(err), path);
+				  os_error(err), path);
 	config_set_path(&c->api->config, drive, path);
 	return 0;
 }
@@ -334,7 +335,7 @@ int route_get_mmds(struct call *c)
 	if (err)
 		return err;
 	c->out.p = h->mmds_get(h->ctx, &c->out.len);
-	return c->out.p ? 0 : call_fault(c, "MMDS error: %s", config_os_error(ENOMEM));
+	return c->out.p ? 0 : call_fault(c, "MMDS error: %s", os_error(ENOMEM));
 }
 
 static int mmds_data(struct call *c, int (*set)(void *, json_t *, char *, size_t))

@@ -5,6 +5,7 @@
 
 #include "../clock.h"
 #include "../log.h"
+#include "os_error.h"
 #include "routes.h"
 #include "version.h"
 
@@ -74,7 +75,7 @@ static int flush_metrics(struct call *c)
 	if (e)
 		err = call_fault(c,
 				 "Internal VMM error: Metrics error: Failed to write metrics: %s",
-				 config_os_error(e));
+				 os_error(e));
 	return err;
 }
 

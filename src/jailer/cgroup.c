@@ -156,10 +156,10 @@ static int join_parent(const struct jail *j)
 		return 0;
 	join(procs, group, "cgroup.procs");
 	err = put_line(procs, "0"); /* who writes it */
-	return err ? fail("Failed to move process to cgroup (%s): %s (os error %d).\n"
+	return err ? fail("Failed to move process to cgroup (%s): %s.\n"
 			  "Hint: If you intended to create a child cgroup under %s, pass any "
 			  "--cgroup parameters.",
-			  group, os_error(err), err, group)
+			  group, os_error(err), group)
 		   : 0;
 }
 

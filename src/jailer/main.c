@@ -39,7 +39,7 @@ int fail_os(int err, const char *fmt, ...)
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
-	fprintf(stderr, ": %s (os error %d)\n", os_error(err), err);
+	fprintf(stderr, ": %s\n", os_error(err));
 	return -1;
 }
 

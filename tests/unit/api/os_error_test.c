@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -31,8 +32,13 @@ static void words_are_musls(void **state)
 		{EXDEV,        "Cross-device link"            },
 	};
 
-	for (unsigned i = 0; i < ARRAY_SIZE(row); i++)
-		assert_string_equal(os_error(row[i].err), row[i].words);
+	for (unsigned i = 0; i < ARRAY_SIZE(row); i++) {
+		char whole[80];
+
+		snprintf(whole, sizeof(whole), "%s (os error %d)", row[i].words, row[i].err);
+		assert_string_equal(os_error(row[i].err), whole);
+		assert_string_equal(os_error(-row[i].err), whole);
+	}
 }
 
 int main(void)
