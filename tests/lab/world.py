@@ -54,11 +54,12 @@ class Case:
     quick: str      # "": only in full; "default": in that row; "all": in every row
     rows: str       # the same for full
     only: str       # the one monitor that can do it, or ""
+    lab_cpus: int
 
 
-def case(name, quick="", rows="all", only=""):
+def case(name, quick="", rows="all", only="", lab_cpus=2):
     def add(function):
-        CASES.append(Case(function, name, quick, rows, only))
+        CASES.append(Case(function, name, quick, rows, only, lab_cpus))
         return function
     return add
 
