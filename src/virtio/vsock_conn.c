@@ -216,13 +216,15 @@ uint32_t vsock_credit(const struct vsock_conn *c)
 
 /*
  * What the guest counts as in flight is what we got since the count that it knows. An update is
- * worth a packet if it is for more than a few bytes.
+ * worth a packet when it gives half of the credit back, so that a stream never stops for it, or
+ * more than a few bytes to a guest that is about to stop.
  */
 bool vsock_owes_credit(const struct vsock_conn *c)
 {
 	uint32_t news = c->fwd_cnt - c->told_cnt, in_flight = news + c->held;
 
-	return in_flight > VSOCK_BUF - VSOCK_CREDIT_LOW && news >= VSOCK_CREDIT_LOW;
+	return news >= VSOCK_BUF / 2 ||
+	       (in_flight > VSOCK_BUF - VSOCK_CREDIT_LOW && news >= VSOCK_CREDIT_LOW);
 }
 
 /* An end is only known once all bytes before it were read, so it does not overtake them. */

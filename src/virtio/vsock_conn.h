@@ -12,8 +12,10 @@
 #include "vsock_packet.h"
 
 #define VSOCK_CONNS      1023u
-#define VSOCK_BUF        (64u * 1024) /* bytes: the credit that the guest has for each connection */
-#define VSOCK_LINE       32u          /* the longest command, with its newline */
+/* Bytes: the credit that the guest has for each connection. Two of its largest packets, so that it
+ * sends one while the other is taken. */
+#define VSOCK_BUF        (128u * 1024)
+#define VSOCK_LINE       32u /* the longest command, with its newline */
 #define VSOCK_BUCKETS    1024u
 #define VSOCK_WARM       8u /* free buffers that keep their pages */
 #define VSOCK_CREDIT_LOW (4u * 1024)

@@ -273,7 +273,7 @@ void vsock_send(struct vsock *v, struct vsock_conn *c, const struct chain *chain
 	uint32_t done = 0;
 	unsigned n;
 
-	if (len > vsock_room(c)) {
+	if (len > MIN(vsock_room(c), VSOCK_PAYLOAD_MAX)) {
 		vsock_kill(v, c);
 		return;
 	}

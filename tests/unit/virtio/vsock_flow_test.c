@@ -8,14 +8,14 @@ static void guest_that_overruns_its_credit_is_reset(void **state)
 	int fd = dialed();
 	uint32_t held = fill(4096);
 
-	while (held + 4096 <= 65536) {
+	while (held + 4096 <= VSOCK_BUF) {
 		guest_send(&g, GPORT, PORT, big, 4096);
 		held += 4096;
 		assert_int_equal(conn()->held, held);
 	}
 	while (guest_hear(&g, &p))
 		assert_int_equal(p.h.op, CREDIT_UPDATE);
-	guest_send(&g, GPORT, PORT, big, 65536 - held + 1);
+	guest_send(&g, GPORT, PORT, big, VSOCK_BUF - held + 1);
 	hears(RST, PORT, GPORT);
 	is_gone();
 	assert_int_equal(g.v.pool->warms, 1);
@@ -27,9 +27,10 @@ static void all_of_the_credit_may_be_used(void **state)
 	int fd = dialed();
 	uint32_t held = fill(4096);
 
-	guest_send(&g, GPORT, PORT, big, 65536 - held);
-	assert_int_equal(conn()->held, 65536);
-	assert_true(swallow(fd) > 65536);
+	guest_send(&g, GPORT, PORT, big, VSOCK_BUF / 2);
+	guest_send(&g, GPORT, PORT, big, VSOCK_BUF / 2 - held);
+	assert_int_equal(conn()->held, VSOCK_BUF);
+	assert_true(swallow(fd) > VSOCK_BUF);
 	assert_int_equal(conn()->held, 0);
 	close(fd);
 }
@@ -40,7 +41,7 @@ static void credit_is_updated_before_the_guest_believes_there_is_none(void **sta
 		uint32_t len;
 		bool update;
 	} t[] = {
-		{61440, false},
+		{65535, false},
                 {1,     true },
                 {61440, false},
                 {4096,  true }
@@ -58,7 +59,7 @@ static void credit_is_updated_before_the_guest_believes_there_is_none(void **sta
 		}
 		hears(CREDIT_UPDATE, PORT, GPORT);
 		assert_int_equal(p.h.fwd_cnt, sum);
-		assert_int_equal(p.h.buf_alloc, 65536);
+		assert_int_equal(p.h.buf_alloc, VSOCK_BUF);
 	}
 	hears_nothing();
 	close(fd);
@@ -92,8 +93,9 @@ static void held_bytes_give_credit_as_they_leave(void **state)
 
 	fill(4096);
 	sent = conn()->fwd_cnt + conn()->held;
-	guest_send(&g, GPORT, PORT, big, 65536 - conn()->held);
-	sent += 65536 - (sent - conn()->fwd_cnt);
+	guest_send(&g, GPORT, PORT, big, VSOCK_BUF / 2);
+	guest_send(&g, GPORT, PORT, big, VSOCK_BUF - conn()->held);
+	sent += VSOCK_BUF - (sent - conn()->fwd_cnt);
 	while (guest_hear(&g, &p))
 		assert_int_equal(p.h.op, CREDIT_UPDATE);
 	assert_true(swallow(fd) == sent);
@@ -112,7 +114,7 @@ static void credit_request_is_answered(void **state)
 	guest_say(&g, CREDIT_REQUEST, GPORT, PORT, 0);
 	hears(CREDIT_UPDATE, PORT, GPORT);
 	assert_int_equal(p.h.fwd_cnt, 3);
-	assert_int_equal(p.h.buf_alloc, 65536);
+	assert_int_equal(p.h.buf_alloc, VSOCK_BUF);
 	hears_nothing();
 	close(fd);
 }
@@ -197,12 +199,12 @@ static void counters_wrap_at_2_to_the_32(void **state)
 	h.fwd_cnt = 1; /* all but one of them */
 	puts_odd(h);
 	hears_data(PORT, GPORT, "ef");
-	guest_send(&g, GPORT, PORT, big, 61440);
+	guest_send(&g, GPORT, PORT, big, 65535);
 	swallow(fd);
 	hears_nothing();
 	guest_send(&g, GPORT, PORT, big, 1);
 	hears(CREDIT_UPDATE, PORT, GPORT);
-	assert_int_equal(p.h.fwd_cnt, 61441 - 256);
+	assert_int_equal(p.h.fwd_cnt, 65536 - 256);
 	close(fd);
 }
 

@@ -26,7 +26,7 @@ static void host_connects_to_a_guest_that_listens(void **state)
 	assert_true(fd >= 0);
 	host_say(fd, "CONNECT 52\n");
 	hears(REQUEST, OURS, 52);
-	assert_int_equal(p.h.buf_alloc, 65536);
+	assert_int_equal(p.h.buf_alloc, VSOCK_BUF);
 	assert_int_equal(p.h.fwd_cnt, 0);
 	assert_true(host_hears(fd, ""));
 	guest_reply(&g, &p, RESPONSE);
@@ -59,7 +59,7 @@ static void guest_connects_to_a_listener_of_the_host(void **state)
 {
 	int fd = dialed();
 
-	assert_int_equal(p.h.buf_alloc, 65536);
+	assert_int_equal(p.h.buf_alloc, VSOCK_BUF);
 	guest_send(&g, GPORT, PORT, "hello", 5);
 	assert_true(host_hears(fd, "hello"));
 	host_say(fd, "world");
