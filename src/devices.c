@@ -15,7 +15,6 @@
 #include "boot/acpi.h"
 #include "clock.h"
 #include "log.h"
-#include "sandbox.h"
 
 #define PCI_FIRST_SLOT 2u
 
@@ -122,12 +121,22 @@ static int plug(struct devices *ds, struct virtio_dev *dev, enum transport trans
 	return ds->watcher.add(ds->watcher.ctx, &d->kick);
 }
 
+static enum blk_engine engine(const struct devices_conf *c)
+{
+	if (c->worker)
+		return BLK_ENGINE_WORKER;
+	for (unsigned i = 0; i < c->disks; i++)
+		if (!c->disk[i].readonly)
+			return BLK_ENGINE_BOTH;
+	return BLK_ENGINE_RING;
+}
+
 static int make_disks(struct devices *ds, const struct devices_conf *c, const struct ram *ram)
 {
 	int err = 0;
 
 	if (c->disks)
-		err = blk_io_init(&ds->io, &ds->watcher, c->worker, sandbox_io);
+		err = blk_io_init(&ds->io, &ds->watcher, engine(c));
 	for (unsigned i = 0; i < c->disks && !err; i++) {
 		err = blk_init(&ds->disk[i], &c->disk[i], &ds->host, ram, &ds->io);
 		ds->disks += !err;
@@ -196,6 +205,11 @@ int devices_init(struct devices *ds, const struct devices_conf *c, struct vm *vm
 	if (!err && c->transport == TRANSPORT_MMIO && ds->n)
 		err = acpi_windows(ram, (uint32_t)MASK(ds->n - 1, 0));
 	return err;
+}
+
+int devices_start(struct devices *ds, int (*confine)(void))
+{
+	return ds->io.watcher ? blk_io_start(&ds->io, confine) : 0;
 }
 
 size_t devices_cmdline(const struct devices_conf *c, char *buf, size_t size)

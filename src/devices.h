@@ -46,6 +46,11 @@ struct devices {
 int devices_init(struct devices *ds, const struct devices_conf *c, struct vm *vm,
 		 struct board *board, const struct ram *ram, struct loop *loop);
 /*
+ * Starts the devices' own thread, if they have one, which first calls `confine`: after
+ * sandbox_drop(), before the guest runs. 0 or -errno, logged.
+ */
+int devices_start(struct devices *ds, int (*confine)(void));
+/*
  * What a guest without ACPI needs to find the devices behind MMIO, as words of a kernel command
  * line with a space before each: written to `buf`. The length, like snprintf().
  */

@@ -77,6 +77,16 @@ static void restore_console(void)
 	console_restore(&fc.console);
 }
 
+/* Disks without their thread would stand still. */
+static int confine_io(void)
+{
+	int err = sandbox_io();
+
+	if (err)
+		vm_end(&fc.machine.vm, VM_HOST_FAILED, 0);
+	return err;
+}
+
 /* As under minnow run, but that clients may go on asking for other files for disks. */
 static int confine(struct machine *m)
 {
@@ -85,6 +95,8 @@ static int confine(struct machine *m)
 
 	if (!err)
 		err = vm_start_threads(&m->vm, &m->board, filters ? sandbox_vcpu : NULL);
+	if (!err)
+		err = devices_start(&m->devices, filters ? confine_io : NULL);
 	if (!err && filters)
 		err = sandbox_loop_api();
 	return err;

@@ -47,7 +47,7 @@ int machine_create(struct machine *m, const struct machine_conf *c, struct timel
 int machine_load(struct machine *m, struct loop *loop);
 /* The virtio devices. After loop_init(). */
 int machine_plug(struct machine *m);
-/* Then lock-down, with vm_start_threads() in it, and vm_resume(). */
+/* Then lock-down, with vm_start_threads() and devices_start() in it, and vm_resume(). */
 
 /* What the file system got from it goes away; the run is over. */
 void machine_finish(struct machine *m);

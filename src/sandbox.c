@@ -130,9 +130,7 @@ int sandbox_loop_api(void)
 
 int sandbox_io(void)
 {
-	int err = sandbox_drop();
-
-	return err ? err : load(io_filter, ARRAY_SIZE(io_filter));
+	return load(io_filter, ARRAY_SIZE(io_filter));
 }
 
 static void violation(int sig, siginfo_t *si, void *context)

@@ -1,6 +1,7 @@
 /*
  * sandbox.h - how the process gives up what it does not need. Order: open everything,
- * sandbox_drop(), vCPU threads (each sandbox_vcpu() first), sandbox_loop(), then the guest.
+ * sandbox_drop(), vCPU threads and the disks' (each its filter first), sandbox_loop(), then the
+ * guest.
  */
 #pragma once
 #include "util.h"
@@ -22,8 +23,7 @@ int sandbox_loop(void);
 int sandbox_loop_devices(void); /* with devices.policy */
 int sandbox_loop_vsock(void);   /* with vsock.policy as well */
 int sandbox_loop_api(void);     /* with api.policy as well */
-/* seccomp/io.policy for the disks' worker. It is made before sandbox_drop(), so it drops too. */
-int sandbox_io(void);
+int sandbox_io(void);           /* io.policy, for the disks' worker */
 /*
  * A forbidden system call ends the process. `last_words`, called first in the signal handler with
  * its number, returns the exit status, or 0: then it is SANDBOX_STATUS, after one sentence. 0 or

@@ -118,6 +118,16 @@ static int confine_vcpu(void)
 	return vmm.machine.devices.vhost ? sandbox_vcpu_vhost() : sandbox_vcpu();
 }
 
+/* Disks without their thread would stand still. */
+static int confine_io(void)
+{
+	int err = sandbox_io();
+
+	if (err)
+		vm_end(&vmm.machine.vm, VM_HOST_FAILED, 0);
+	return err;
+}
+
 /* Lock-down has one order: nothing is opened after it, and the guest runs only behind it. */
 static int confine(void)
 {
@@ -127,6 +137,8 @@ static int confine(void)
 		err = sandbox_drop();
 	if (!err)
 		err = vm_start_threads(&vmm.machine.vm, &vmm.machine.board, confine_vcpu);
+	if (!err)
+		err = devices_start(&vmm.machine.devices, confine_io);
 	if (!err && vmm.machine.devices.sockets)
 		err = sandbox_loop_vsock();
 	else if (!err)

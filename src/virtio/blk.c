@@ -3,9 +3,10 @@
  * Modelled: see blk_cmd.c; several queues; a file replaced while the guest runs.
  * Not modelled: geometry, topology, cache mode chosen by the driver (CONFIG_WCE).
  *
- * A read is tried at once, as far as the page cache has it; everything else goes to the engine, and
- * its answer comes back in another turn. Until then a slot holds what is needed: no chain. Device
- * lock held, in the loop's thread, but for the functions in blk.h.
+ * Reads and writes are tried at once, as far as the page cache takes them without waiting;
+ * everything else goes to the engine, and its answer comes back in another turn. Until then a slot
+ * holds what is needed: no chain. Device lock held, in the loop's thread, but for the functions in
+ * blk.h.
  */
 #include "blk.h"
 
@@ -23,8 +24,11 @@
 #define BLK_SEG_MAX       (QUEUE_SIZE_MAX - 2u) /* beside header and status */
 #define BLK_DISCARD_ALIGN 8u                    /* sectors: a block of most file systems */
 
-/* What a turn copies out of the page cache, and so what one read at most does [virtio.h]. */
+/* What a turn copies out of the page cache or into it, and so what one request at most does. */
 #define BLK_TURN_BYTES (1 * MIB)
+/* The longest that a queue waits behind a write before it is looked at all the same. */
+#define BLK_HUSH_NS    (NSEC / 1000)
+#define BLK_BUSY       16u /* rows of writes */
 /* When the kernel has no memory to start requests. */
 #define BLK_RETRY_NS   (NSEC / 100)
 
@@ -100,18 +104,20 @@ static void slot_ended(struct blk *b, struct blk_slot *s)
 
 /* --- requests --- */
 
-/* Bytes that the page cache gave at once; the rest of *cmd is left. */
-static uint32_t read_cached(struct blk *b, struct blk_cmd *cmd)
+/* Bytes that the page cache gave or took at once; the rest of *cmd is left. */
+static uint32_t try_cache(struct blk *b, struct blk_cmd *cmd)
 {
 	struct blk_file *f = &b->file[b->current];
+	bool in = cmd->type == VIRTIO_BLK_T_IN, *nowait = in ? &f->reads_nowait : &f->writes_nowait;
+	off_t at = (off_t)(cmd->sector * BLK_SECTOR);
 	ssize_t got;
 
-	if (!f->nowait || cmd->len > BLK_TURN_BYTES)
+	if (!*nowait || cmd->len == 0 || cmd->len > BLK_TURN_BYTES || (!in && blk_stable(b)))
 		return 0;
-	got = preadv2(f->fd, cmd->data, (int)cmd->iovs, (off_t)(cmd->sector * BLK_SECTOR),
-		      RWF_NOWAIT);
+	got = in ? preadv2(f->fd, cmd->data, (int)cmd->iovs, at, RWF_NOWAIT)
+		 : pwritev2(f->fd, cmd->data, (int)cmd->iovs, at, RWF_NOWAIT);
 	if (got < 0) {
-		f->nowait = errno != EOPNOTSUPP;
+		*nowait = errno != EOPNOTSUPP;
 		return 0; /* whatever it is, the engine meets it, too */
 	}
 	b->budget -= MIN((uint64_t)got, b->budget);
@@ -182,20 +188,17 @@ static void carry_out(struct blk *b, unsigned n, struct chain *c, struct blk_cmd
 	switch (cmd->type) {
 	case VIRTIO_BLK_T_GET_ID: done = (uint32_t)chain_write(c, 0, blk_id(b), BLK_ID_LEN); break;
 	case VIRTIO_BLK_T_IN:
-		if (cmd->len)
-			done = read_cached(b, cmd);
+	case VIRTIO_BLK_T_OUT:
+		done = try_cache(b, cmd);
 		b->count.cached += done == cmd->len;
 		if (done == cmd->len)
 			break;
 		start(b, n, c->head, cmd, done);
 		return;
-	default:
-		if (cmd->type == VIRTIO_BLK_T_OUT && cmd->len == 0)
-			break;
-		start(b, n, c->head, cmd, 0);
-		return;
+	default: start(b, n, c->head, cmd, 0); return;
 	}
-	answer(b, n, c->head, cmd->status, VIRTIO_BLK_S_OK, done);
+	answer(b, n, c->head, cmd->status, VIRTIO_BLK_S_OK,
+	       cmd->type == VIRTIO_BLK_T_OUT ? 0 : done);
 }
 
 /* Is there room, in flight and in this turn? */
@@ -207,7 +210,7 @@ static bool has_room(struct blk *b, const struct blk_cmd *cmd)
 		b->starved = true;
 		return false;
 	}
-	if (cmd->type == VIRTIO_BLK_T_IN && cmd->len > b->budget && cmd->len <= BLK_TURN_BYTES) {
+	if (data && cmd->len > b->budget && cmd->len <= BLK_TURN_BYTES) {
 		b->dev.again = true;
 		return false;
 	}
@@ -260,6 +263,39 @@ static bool take(struct virtio_dev *d, unsigned n, struct chain *c) REQUIRES(d->
 
 /* --- queues --- */
 
+/*
+ * While writes are under way that may wait, the driver of a busy disk need not notify: who ends the
+ * last of them looks at the queues. So many requests cost one notification. Busy is who had several
+ * such writes under way lately.
+ */
+static bool busy(struct blk *b)
+{
+	if (b->writing > 1)
+		b->busy = BLK_BUSY;
+	return b->writing && b->busy;
+}
+
+static void hush(struct virtio_dev *d) REQUIRES(d->lock)
+{
+	blk_of(d)->hushed = true;
+	virtio_wake_at(d, clock_now() + BLK_HUSH_NS);
+}
+
+/* true: requests came meanwhile. */
+static bool unhush(struct virtio_dev *d) REQUIRES(d->lock)
+{
+	struct blk *b = blk_of(d);
+	bool more = false;
+
+	if (!b->hushed || b->writing || !virtio_live(d))
+		return false;
+	b->hushed = false;
+	b->busy--;
+	for (unsigned i = 0; i < d->queues; i++)
+		more |= d->queue[i].started && queue_listen(&d->queue[i]);
+	return more;
+}
+
 static void serve(struct virtio_dev *d, unsigned n) REQUIRES(d->lock)
 {
 	struct queue *q = &d->queue[n];
@@ -268,6 +304,8 @@ static void serve(struct virtio_dev *d, unsigned n) REQUIRES(d->lock)
 	queue_quiet(q);
 	for (unsigned taken = 0; taken < q->size; taken++) {
 		if (!virtio_pop(d, n, &c)) {
+			if (virtio_live(d) && busy(blk_of(d)))
+				return hush(d);
 			if (!virtio_live(d) || !queue_listen(q))
 				return;
 		} else if (!take(d, n, &c)) {
@@ -278,12 +316,17 @@ static void serve(struct virtio_dev *d, unsigned n) REQUIRES(d->lock)
 	d->again = true;
 }
 
+static void flush_queues(struct virtio_dev *d) REQUIRES(d->lock)
+{
+	for (unsigned i = 0; i < d->queues; i++)
+		virtio_flush(d, i);
+}
+
 static void finish_turn(struct virtio_dev *d) REQUIRES(d->lock)
 {
 	if (!blk_io_submit(blk_of(d)->io))
 		virtio_wake_at(d, clock_now() + BLK_RETRY_NS);
-	for (unsigned i = 0; i < d->queues; i++)
-		virtio_flush(d, i);
+	flush_queues(d);
 }
 
 static void blk_turn(struct virtio_dev *d) REQUIRES(d->lock)
@@ -291,7 +334,7 @@ static void blk_turn(struct virtio_dev *d) REQUIRES(d->lock)
 	struct blk *b = blk_of(d);
 	unsigned n = b->next;
 
-	b->starved = false;
+	b->starved = b->hushed = false;
 	b->budget = BLK_TURN_BYTES;
 	for (unsigned i = 0; i < d->queues; i++) {
 		serve(d, n);
@@ -318,21 +361,48 @@ static bool blk_stop(struct virtio_dev *d) REQUIRES(d->lock)
 	return b->in_flight == 0;
 }
 
-static void blk_done(struct blk_user *u, struct blk_req *list)
+static struct blk *blk_of_user(struct blk_user *u)
 {
-	struct blk *b = (struct blk *)((char *)u - offsetof(struct blk, user));
-	struct virtio_dev *d = &b->dev;
+	return (struct blk *)((char *)u - offsetof(struct blk, user));
+}
+
+static void all_ended(struct blk *b, struct blk_req *list)
+{
 	struct blk_req *r;
 
-	virtio_lock(d);
 	while ((r = list)) {
 		list = r->next;
 		slot_ended(b, blk_slot_of(r));
 	}
-	if (b->starved && virtio_live(d))
+}
+
+static void blk_done(struct blk_user *u, struct blk_req *list)
+{
+	struct blk *b = blk_of_user(u);
+	struct virtio_dev *d = &b->dev;
+
+	virtio_lock(d);
+	all_ended(b, list);
+	if ((b->starved || b->hushed) && virtio_live(d))
 		blk_turn(d);
 	else
 		finish_turn(d);
+	if (d->stopping && b->in_flight == 0)
+		virtio_stopped(d);
+	virtio_unlock(d);
+}
+
+/* The worker's thread: it answers, and leaves to the loop what would start something. */
+static void blk_wrote(struct blk_user *u, struct blk_req *list)
+{
+	struct blk *b = blk_of_user(u);
+	struct virtio_dev *d = &b->dev;
+
+	virtio_lock(d);
+	all_ended(b, list);
+	flush_queues(d);
+	if (b->starved || unhush(d))
+		d->host->kick(d->host->ctx, d);
 	if (d->stopping && b->in_flight == 0)
 		virtio_stopped(d);
 	virtio_unlock(d);
@@ -373,7 +443,8 @@ int blk_init(struct blk *b, const struct blk_conf *c, const struct virtio_host *
 	uint64_t features = VIRTIO_BLK_F_SEG_MAX | VIRTIO_BLK_F_BLK_SIZE;
 	int err;
 
-	*b = (struct blk){.io = io, .readonly = c->readonly, .user.done = blk_done};
+	*b = (struct blk){
+		.io = io, .readonly = c->readonly, .user.done = blk_done, .user.wrote = blk_wrote};
 	for (unsigned i = 0; i < BLK_FILES_MAX; i++)
 		b->file[i].fd = -1;
 	snprintf(b->id, sizeof(b->id), "%s", c->id);

@@ -33,7 +33,7 @@ struct blk_conf {
 struct blk_counters {
 	uint64_t reads, writes, flushes, discards, zeroes; /* requests carried out */
 	uint64_t read_bytes, write_bytes;
-	uint64_t cached;  /* reads that the page cache answered within the turn */
+	uint64_t cached;  /* reads and writes that the page cache answered within the turn */
 	uint64_t refused; /* IOERR or UNSUPP without a look at the file; also in dev.errors */
 };
 
@@ -55,9 +55,12 @@ struct blk {
 	struct blk_table *free_table;
 	unsigned slots_used, tables_used; /* such as have ever been taken */
 	unsigned in_flight;
-	bool starved;    /* a queue waits for a slot or a table */
-	unsigned next;   /* queue that is looked at first */
-	uint64_t budget; /* bytes that this turn may still copy out of the page cache */
+	unsigned writing; /* ... of such as may wait in the page cache */
+	bool starved;     /* a queue waits for a slot or a table */
+	bool hushed;      /* the driver does not notify, since `writing` */
+	uint8_t busy;     /* so many rows of `writing` until it counts as idle */
+	unsigned next;    /* queue that is looked at first */
+	uint64_t budget;  /* bytes that this turn may still copy out of the page cache */
 	struct limiter limit;
 	struct blk_counters count;
 };

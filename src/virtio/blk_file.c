@@ -101,7 +101,7 @@ int blk_file_take(struct blk_file *f, const char *path, bool readonly, int fd)
 	/* A FIFO would have it wait for a writer. */
 	int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (readonly ? O_RDONLY : O_RDWR), err;
 
-	*f = (struct blk_file){.nowait = true};
+	*f = (struct blk_file){.reads_nowait = true, .writes_nowait = true};
 	f->fd = fd > 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : open(path, flags);
 	if (f->fd < 0)
 		return open_failed(path, readonly, errno);

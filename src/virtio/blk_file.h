@@ -11,7 +11,8 @@ struct blk_file {
 	int fd; /* -1: none */
 	uint64_t sectors;
 	unsigned in_flight; /* requests that use it */
-	bool nowait;        /* its file system knows reads that do not wait */
+	/* Its file system knows reads, writes that do not wait. */
+	bool reads_nowait, writes_nowait;
 	char id[BLK_ID_LEN + 1];
 };
 

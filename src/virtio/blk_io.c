@@ -1,7 +1,11 @@
 /*
  * blk_io.c - the engine of all disks: a list of requests that wait, and the io_uring that takes
- * them; or the worker. The ring does six operations and nothing else, restricted before it is
- * enabled: who took over this thread could otherwise open files through it, past every filter.
+ * them; or the worker; or both. The ring does six operations and nothing else, restricted before it
+ * is enabled: who took over this thread could otherwise open files through it, past every filter.
+ *
+ * Writes that wait are the worker's: the ring would give each to a thread of the kernel's, and tell
+ * of each by itself. While the worker is held up they are the ring's again, so that a slow disk
+ * holds up its own alone.
  *
  * In flight are never more than the completion ring holds. The loop watches the ring's descriptor;
  * submitting is the only system call. Loop's thread.
@@ -68,8 +72,7 @@ static void tell(struct blk_user *users)
 static void wait_again(struct blk_io *io, struct blk_req *r)
 {
 	r->next = NULL;
-	*io->waiting_at = r;
-	io->waiting_at = &r->next;
+	blk_list_add(&io->waiting, r);
 }
 
 /* A single buffer needs no iovec, which the kernel would have to copy. */
@@ -115,7 +118,7 @@ static void sqe_fill(struct io_uring_sqe *sqe, struct blk_req *r, uint64_t *copi
 /* Requests from the front of the list that there is room for; they stay in the list. */
 static unsigned ring_fill(struct blk_io *io, uint64_t *copied)
 {
-	struct blk_req *r = io->waiting;
+	struct blk_req *r = io->waiting.first;
 	unsigned n = 0;
 
 	for (; r && io->in_flight + n < RING_IN_FLIGHT; r = r->next, n++) {
@@ -146,14 +149,12 @@ static void ring_submit(struct blk_io *io)
 		io->submits++;
 		io->in_flight += (unsigned)MAX(got, 0);
 		for (int i = 0; i < got; i++)
-			io->waiting = io->waiting->next;
+			blk_list_pop(&io->waiting);
 		if (got != (int)n)
 			ring_withdraw(&io->ring);
 		if (got <= 0)
 			break;
 	}
-	if (!io->waiting)
-		io->waiting_at = &io->waiting;
 }
 
 /* At most as many turns as requests are in flight: none is started here. */
@@ -178,8 +179,8 @@ static void ring_ready(struct watch *w, uint32_t events)
 	io->in_flight -= n;
 	ring_submit(io);
 	tell(users);
-	if (io->waiting && !io->in_flight)
-		io->waiting->user->done(io->waiting->user, NULL);
+	if (io->waiting.first && !io->in_flight)
+		io->waiting.first->user->done(io->waiting.first->user, NULL);
 }
 
 static int ring_restrict(struct io_uring *ring)
@@ -237,88 +238,104 @@ static void worker_ready(struct watch *w, uint32_t events)
 	tell(users);
 }
 
-/* --- either --- */
+/* --- either, or both --- */
 
-static void engine_finish(struct blk_io *io)
+static int make_worker(struct blk_io *io)
 {
-	if (io->ringed)
-		io_uring_queue_exit(&io->ring);
-	else
-		blk_worker_finish(&io->worker);
+	int err = blk_worker_init(&io->worker);
+
+	io->helped = !err;
+	return err;
 }
 
-int blk_io_init(struct blk_io *io, const struct watcher *watcher, bool worker, int (*confine)(void))
+static int watch(struct blk_io *io, struct watch *w, int fd,
+		 void (*ready)(struct watch *w, uint32_t events))
 {
 	int err;
 
-	*io = (struct blk_io){.watcher = watcher};
-	io->waiting_at = &io->waiting;
-	io->ringed = !worker && ring_make(&io->ring) == 0;
-	if (io->ringed) {
-		io->watch =
-			(struct watch){.fd = io->ring.ring_fd, .ready = ring_ready, .owner = io};
-	} else {
-		err = blk_worker_init(&io->worker, confine);
-		if (err) {
-			io->watcher = NULL;
-			return err;
-		}
-		io->watch =
-			(struct watch){.fd = io->worker.event, .ready = worker_ready, .owner = io};
-	}
-	err = watcher->add(watcher->ctx, &io->watch);
+	*w = (struct watch){.fd = fd, .ready = ready, .owner = io};
+	err = io->watcher->add(io->watcher->ctx, w);
 	if (!err)
 		return 0;
-	engine_finish(io);
-	io->watcher = NULL;
+	w->fd = -1;
 	return log_fail(-err, "the disks' %s cannot be watched: %s", blk_io_name(io),
 			strerror(-err));
 }
 
+int blk_io_init(struct blk_io *io, const struct watcher *watcher, enum blk_engine engine)
+{
+	int err = 0;
+
+	*io = (struct blk_io){.watcher = watcher, .ring_watch.fd = -1, .worker_watch.fd = -1};
+	blk_list_clear(&io->waiting);
+	blk_list_clear(&io->handed);
+	io->ringed = engine != BLK_ENGINE_WORKER && ring_make(&io->ring) == 0;
+	if (!io->ringed || engine == BLK_ENGINE_BOTH)
+		err = make_worker(io);
+	if (!err && io->ringed)
+		err = watch(io, &io->ring_watch, io->ring.ring_fd, ring_ready);
+	if (!err && io->helped)
+		err = watch(io, &io->worker_watch, io->worker.event, worker_ready);
+	if (err)
+		blk_io_finish(io);
+	return err;
+}
+
+int blk_io_start(struct blk_io *io, int (*confine)(void))
+{
+	return io->helped ? blk_worker_start(&io->worker, confine) : 0;
+}
+
 void blk_io_finish(struct blk_io *io)
 {
-	io->watcher->del(io->watcher->ctx, &io->watch);
-	engine_finish(io);
+	const struct watcher *w = io->watcher;
+
+	if (io->ring_watch.fd >= 0)
+		w->del(w->ctx, &io->ring_watch);
+	if (io->worker_watch.fd >= 0)
+		w->del(w->ctx, &io->worker_watch);
+	if (io->ringed)
+		io_uring_queue_exit(&io->ring);
+	if (io->helped)
+		blk_worker_finish(&io->worker);
+	io->watcher = NULL;
+}
+
+static bool for_worker(const struct blk_io *io, const struct blk_req *r)
+{
+	if (!io->ringed)
+		return true;
+	return io->helped && r->blocking && !blk_worker_stuck(&io->worker);
 }
 
 void blk_io_add(struct blk_io *io, struct blk_req *r)
 {
 	r->user->leaving = false;
 	blk_call_begin(r);
-	wait_again(io, r);
+	r->next = NULL;
+	blk_list_add(for_worker(io, r) ? &io->handed : &io->waiting, r);
 }
 
 bool blk_io_submit(struct blk_io *io)
 {
-	if (!io->waiting)
-		return true;
-	if (io->ringed) {
-		ring_submit(io);
-		return !io->waiting || io->in_flight;
+	if (io->handed.first) {
+		blk_worker_put(&io->worker, blk_list_take(&io->handed));
+		io->submits++;
 	}
-	blk_worker_put(&io->worker, io->waiting);
-	io->waiting = NULL;
-	io->waiting_at = &io->waiting;
-	io->submits++;
-	return true;
+	if (!io->waiting.first)
+		return true;
+	ring_submit(io);
+	return !io->waiting.first || io->in_flight;
 }
 
 struct blk_req *blk_io_cancel(struct blk_io *io, struct blk_user *u)
 {
-	struct blk_req *list = NULL, *r, **at;
+	struct blk_req *list = NULL;
 
 	u->leaving = true;
-	for (at = &io->waiting; (r = *at);) {
-		if (r->user != u) {
-			at = &r->next;
-			continue;
-		}
-		*at = r->next;
-		r->next = list;
-		list = r;
-	}
-	io->waiting_at = at;
-	if (!io->ringed)
+	blk_list_leave(&io->waiting, u, &list);
+	blk_list_leave(&io->handed, u, &list);
+	if (io->helped)
 		blk_worker_cancel(&io->worker, u, &list);
 	return list;
 }

@@ -81,6 +81,7 @@ struct blk_slot *blk_slot_get(struct blk *b)
 		s = &b->slot[b->slots_used++];
 	s->file = (uint8_t)b->current;
 	s->table = NULL;
+	s->req.blocking = false;
 	s->written = 0;
 	s->ranges = s->range = 0;
 	b->file[s->file].in_flight++;
@@ -97,8 +98,14 @@ void blk_slot_put(struct blk *b, struct blk_slot *s)
 	s->next = b->free_slot;
 	b->free_slot = s;
 	b->in_flight--;
+	b->writing -= s->req.blocking;
 	b->file[s->file].in_flight--;
 	blk_file_put(b, s->file);
+}
+
+bool blk_stable(const struct blk *b)
+{
+	return (b->dev.offered & VIRTIO_BLK_F_FLUSH) && !virtio_has(&b->dev, VIRTIO_BLK_F_FLUSH);
 }
 
 void blk_slot_buffers(struct blk *b, struct blk_slot *s, const struct iovec *iov, unsigned iovs)
@@ -119,9 +126,9 @@ void blk_slot_start(struct blk *b, struct blk_slot *s, enum blk_op op, uint64_t 
 	r->off = off;
 	r->len = len;
 	r->user = &b->user;
-	/* A driver that was offered flushes and took none gets by without [5.2.6.2]. */
-	r->stable = op != BLK_OP_READ && (b->dev.offered & VIRTIO_BLK_F_FLUSH) &&
-		    !virtio_has(&b->dev, VIRTIO_BLK_F_FLUSH);
+	r->stable = op != BLK_OP_READ && blk_stable(b);
+	r->blocking = op == BLK_OP_WRITE && !r->stable && !b->file[s->file].writes_nowait;
+	b->writing += r->blocking;
 	blk_io_add(b->io, r);
 }
 

@@ -38,6 +38,11 @@ bool blk_slot_free(const struct blk *b, unsigned iovs);
 /* Takes one, which blk_slot_free() said to be there, for the current file. */
 struct blk_slot *blk_slot_get(struct blk *b);
 void blk_slot_put(struct blk *b, struct blk_slot *s);
+/*
+ * Is what is written to be on the medium when it ends? A driver that was offered flushes and took
+ * none gets by without [5.2.6.2].
+ */
+bool blk_stable(const struct blk *b);
 /* The buffers of a READ or WRITE. */
 void blk_slot_buffers(struct blk *b, struct blk_slot *s, const struct iovec *iov, unsigned iovs);
 /* Hands it to the engine. */

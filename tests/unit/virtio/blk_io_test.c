@@ -1,6 +1,6 @@
 /*
- * blk_io_test.c - behaviours of the disks' engine, by io_uring and by the worker, over a file
- * system and over memory: batches, order of ends, faults, and what the ring refuses.
+ * blk_io_test.c - behaviours of the disks' engine, by io_uring, by the worker and by both, over a
+ * file system and over memory: batches, order of ends, faults, and what the ring refuses.
  */
 #include "../../../src/virtio/blk_io.h"
 
@@ -24,14 +24,16 @@
 #define REQS     300u
 
 struct variant {
-	bool worker, in_memory;
+	enum blk_engine engine;
+	bool in_memory;
 };
 
 static const struct variant variants[] = {
-	{false, false},
-	{false, true },
-	{true,  false},
-	{true,  true },
+	{BLK_ENGINE_RING,   false},
+        {BLK_ENGINE_RING,   true },
+        {BLK_ENGINE_WORKER, false},
+	{BLK_ENGINE_WORKER, true },
+        {BLK_ENGINE_BOTH,   false},
 };
 
 static const struct variant *on;
@@ -88,7 +90,7 @@ static void assert_quiet(struct user *user)
 
 /* --- the worker's calls: held, or told what to return --- */
 
-static bool held;
+static bool held, write_held;
 static sem_t begun, go;
 static int64_t answers[8]; /* of reads, in order; INT64_MIN: the call is made */
 static unsigned answered;
@@ -111,6 +113,15 @@ ssize_t preadv(int f, const struct iovec *v, int n, off_t off)
 	return syscall(SYS_preadv, f, v, n, off, 0);
 }
 
+ssize_t pwritev2(int f, const struct iovec *v, int n, off_t off, int flags)
+{
+	if (__atomic_load_n(&write_held, __ATOMIC_SEQ_CST)) {
+		sem_post(&begun);
+		sem_wait(&go);
+	}
+	return syscall(SYS_pwritev2, f, v, n, off, 0, flags);
+}
+
 static void read_answers(const int64_t *a, unsigned n)
 {
 	answered = ARRAY_SIZE(answers) - n;
@@ -123,7 +134,7 @@ static int setup(void **state)
 {
 	on = *state;
 	one = two = (struct user){.u.done = done};
-	io_made = held = false;
+	io_made = held = write_held = false;
 	answered = ARRAY_SIZE(answers);
 	said_lines = 0;
 	disk_watch_err = 0;
@@ -148,9 +159,10 @@ static void start(void)
 
 	uring_reset();
 	uring.setup_flags = flags;
-	assert_int_equal(blk_io_init(&io, &disk_watcher, on->worker, NULL), 0);
+	assert_int_equal(blk_io_init(&io, &disk_watcher, on->engine), 0);
+	assert_int_equal(blk_io_start(&io, NULL), 0);
 	io_made = true;
-	if (!on->worker && !io.ringed) {
+	if (on->engine != BLK_ENGINE_WORKER && !io.ringed) {
 		print_message("this kernel, or this container, has no io_uring\n");
 		skip();
 	}
@@ -163,6 +175,7 @@ static struct blk_req *prepare(unsigned i, enum blk_op op, uint64_t off, uint64_
 	req[i].off = off;
 	req[i].len = len;
 	req[i].user = &one.u;
+	req[i].blocking = op == BLK_OP_WRITE;
 	req[i].result = INT64_MIN;
 	return &req[i];
 }
@@ -218,8 +231,11 @@ static uint64_t space(void)
 static void it_says_which_it_is(void **state)
 {
 	start();
-	assert_string_equal(blk_io_name(&io), on->worker ? "worker" : "io_uring");
-	assert_ptr_equal(disk_watched, &io.watch);
+	assert_string_equal(blk_io_name(&io),
+			    on->engine == BLK_ENGINE_WORKER ? "worker" : "io_uring");
+	assert_int_equal(disk_watches, on->engine == BLK_ENGINE_BOTH ? 2 : 1);
+	assert_int_equal(io.ringed, on->engine != BLK_ENGINE_WORKER);
+	assert_int_equal(io.helped, on->engine != BLK_ENGINE_RING);
 }
 
 static void what_is_written_is_read(void **state)
@@ -291,7 +307,7 @@ static void batch_starts_by_one_call(void **state)
 		add(i, BLK_OP_READ, i * PIECE, PIECE);
 	assert_true(blk_io_submit(&io));
 	assert_int_equal(io.submits, 1);
-	if (!on->worker)
+	if (io.ringed)
 		assert_int_equal(uring.enters, 1);
 	until_ended(&one, 64);
 	for (unsigned i = 0; i < 64; i++)
@@ -317,7 +333,7 @@ static void batch_larger_than_the_ring_goes_in_pieces(void **state)
 		assert_false(seen[one.order[i] - req]); /* each once */
 		seen[one.order[i] - req] = true;
 	}
-	if (!on->worker)
+	if (on->engine == BLK_ENGINE_RING)
 		assert_int_equal(uring.enters, io.submits);
 }
 
@@ -330,9 +346,9 @@ static void users_get_their_own_in_one_list(void **state)
 		r->user = i % 2 ? &two.u : &one.u;
 		blk_io_add(&io, r);
 	}
-	held = on->worker;
+	held = !io.ringed;
 	blk_io_submit(&io);
-	if (on->worker) { /* all end before the loop looks */
+	if (!io.ringed) { /* all end before the loop looks */
 		sem_wait(&begun);
 		__atomic_store_n(&held, false, __ATOMIC_SEQ_CST);
 		sem_post(&go);
@@ -587,7 +603,7 @@ static void what_is_in_flight_comes_back_all_the_same(void **state)
 	blk_io_submit(&io);
 	for (list = blk_io_cancel(&io, &one.u); list; list = list->next)
 		n++;
-	if (!on->worker)
+	if (io.ringed)
 		assert_in_range(n, REQS - 128, REQS - 1);
 	until_ended(&one, REQS - n);
 	assert_quiet(&one);
@@ -784,7 +800,8 @@ static void refused_ring_is_a_worker(void **state)
 	uring_reset();
 	for (unsigned i = 0; i < ARRAY_SIZE(errs); i++) {
 		uring.setup_err = errs[i];
-		assert_int_equal(blk_io_init(&io, &disk_watcher, false, NULL), 0);
+		assert_int_equal(blk_io_init(&io, &disk_watcher, BLK_ENGINE_RING), 0);
+		assert_int_equal(blk_io_start(&io, NULL), 0);
 		assert_string_equal(blk_io_name(&io), "worker");
 		one.ended = 0;
 		assert_int_equal(run(BLK_OP_READ, 0, PIECE), PIECE);
@@ -799,7 +816,7 @@ static void ring_that_cannot_be_restricted_is_not_used(void **state)
 
 	uring_reset();
 	uring.register_err = EINVAL;
-	assert_int_equal(blk_io_init(&io, &disk_watcher, false, NULL), 0);
+	assert_int_equal(blk_io_init(&io, &disk_watcher, BLK_ENGINE_RING), 0);
 	assert_string_equal(blk_io_name(&io), "worker");
 	assert_int_equal(open_fds(), before + 1);
 	blk_io_finish(&io);
@@ -812,6 +829,7 @@ static void worker_is_called_fc_io(void **state)
 	bool found = false;
 
 	start();
+	assert_int_equal(run(BLK_OP_READ, 0, PIECE), PIECE);
 	for (int tid = getpid(); tid < getpid() + 10000 && !found; tid++) {
 		FILE *f;
 
@@ -827,32 +845,52 @@ static void worker_is_called_fc_io(void **state)
 
 static pthread_t confined;
 static int confine_err;
+static sem_t was_confined;
 
 static int confine(void)
 {
 	confined = pthread_self();
+	sem_post(&was_confined);
 	return confine_err;
+}
+
+static void start_confined(void)
+{
+	uring_reset();
+	confined = pthread_self();
+	assert_int_equal(blk_io_init(&io, &disk_watcher, BLK_ENGINE_WORKER), 0);
+	io_made = true;
+	assert_int_equal(blk_io_start(&io, confine), 0);
+	sem_wait(&was_confined);
 }
 
 static void worker_is_confined_in_its_own_thread(void **state)
 {
 	confine_err = 0;
-	confined = pthread_self();
-	assert_int_equal(blk_io_init(&io, &disk_watcher, true, confine), 0);
-	io_made = true;
-	assert_false(pthread_equal(confined, pthread_self()));
+	start_confined();
 	assert_true(pthread_equal(confined, io.worker.thread));
+	assert_int_equal(run(BLK_OP_READ, 0, PIECE), PIECE);
 }
 
-static void unconfined_worker_is_none(void **state)
+static void unconfined_worker_takes_no_request(void **state)
+{
+	confine_err = -EINVAL;
+	start_confined();
+	add(0, BLK_OP_READ, 0, PIECE);
+	assert_true(blk_io_submit(&io));
+	assert_quiet(&one);
+	assert_ptr_equal(blk_io_cancel(&io, &one.u), &req[0]);
+}
+
+/* A machine whose start failed. */
+static void worker_that_never_started_can_end(void **state)
 {
 	unsigned before = open_fds();
 
-	confine_err = -EINVAL;
-	assert_int_equal(blk_io_init(&io, &disk_watcher, true, confine), -EINVAL);
-	assert_null(io.watcher); /* there is nothing to finish */
+	uring_reset();
+	assert_int_equal(blk_io_init(&io, &disk_watcher, BLK_ENGINE_BOTH), 0);
+	blk_io_finish(&io);
 	assert_int_equal(open_fds(), before);
-	assert_int_equal(said_lines, 0); /* who refuses says so */
 }
 
 static void worker_takes_calls_as_they_return(void **state)
@@ -903,11 +941,141 @@ static void descriptor_that_cannot_be_watched_fails(void **state)
 
 	uring_reset();
 	disk_watch_err = -ENOSPC;
-	for (unsigned worker = 0; worker < 2; worker++) {
-		assert_fails(blk_io_init(&io, &disk_watcher, worker, NULL), ENOSPC, "watched");
+	for (unsigned e = BLK_ENGINE_RING; e <= BLK_ENGINE_BOTH; e++) {
+		assert_fails(blk_io_init(&io, &disk_watcher, e), ENOSPC, "watched");
 		assert_null(io.watcher);
 		assert_int_equal(open_fds(), before);
 	}
+}
+
+/* --- both --- */
+
+static bool worker_idle(void)
+{
+	return atomic_load(&io.worker.since) == 0;
+}
+
+static void worker_takes_what_would_wait_and_the_ring_all_else(void **state)
+{
+	static const struct {
+		enum blk_op op;
+		unsigned enters;
+	} t[] = {
+		{BLK_OP_WRITE,   0},
+		{BLK_OP_READ,    1},
+		{BLK_OP_FLUSH,   1},
+		{BLK_OP_DISCARD, 1},
+	};
+
+	start();
+	for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
+		uring.enters = 0;
+		assert_true(run(t[i].op, 0, t[i].op == BLK_OP_FLUSH ? 0 : PIECE) >= 0);
+		assert_int_equal(uring.enters, t[i].enters);
+	}
+	uring.enters = 0;
+	one.ended = 0;
+	prepare(0, BLK_OP_WRITE, 0, PIECE)->blocking = false;
+	blk_io_add(&io, &req[0]);
+	blk_io_submit(&io);
+	until_ended(&one, 1);
+	assert_int_equal(uring.enters, 1);
+}
+
+static void row_of_writes_is_told_of_once(void **state)
+{
+	start();
+	write_held = true;
+	for (unsigned i = 0; i < 20; i++)
+		add(i, BLK_OP_WRITE, i * PIECE, PIECE);
+	blk_io_submit(&io);
+	sem_wait(&begun);
+	__atomic_store_n(&write_held, false, __ATOMIC_SEQ_CST);
+	io.worker.untold_ns = UINT64_MAX / 2; /* no row takes that long */
+	sem_post(&go);
+	until_ended(&one, 20);
+	assert_int_equal(one.calls, 1);
+}
+
+/* What ended is not kept back for long. */
+static void long_row_is_told_of_meanwhile(void **state)
+{
+	start();
+	write_held = true;
+	for (unsigned i = 0; i < 3; i++)
+		add(i, BLK_OP_WRITE, i * PIECE, PIECE);
+	blk_io_submit(&io);
+	for (unsigned i = 0; i < 2; i++) {
+		sem_wait(&begun);
+		usleep(1000);
+		sem_post(&go);
+	}
+	sem_wait(&begun);
+	until_ended(&one, 2);
+	assert_int_equal(one.calls, 1);
+	sem_post(&go);
+	until_ended(&one, 3);
+}
+
+static pthread_t wrote_in;
+static sem_t wrote_once;
+
+static void wrote(struct blk_user *u, struct blk_req *list)
+{
+	wrote_in = pthread_self();
+	done(u, list);
+	sem_post(&wrote_once);
+}
+
+static void users_that_ask_for_it_hear_from_the_worker_itself(void **state)
+{
+	start();
+	one.u.wrote = two.u.wrote = wrote;
+	write_held = true;
+	for (unsigned i = 0; i < 9; i++) {
+		prepare(i, BLK_OP_WRITE, i * PIECE, PIECE)->user = i < 4 ? &one.u : &two.u;
+		blk_io_add(&io, &req[i]);
+	}
+	blk_io_submit(&io);
+	sem_wait(&begun);
+	__atomic_store_n(&write_held, false, __ATOMIC_SEQ_CST);
+	io.worker.untold_ns = UINT64_MAX / 2;
+	sem_post(&go);
+	sem_wait(&wrote_once);
+	sem_wait(&wrote_once);
+	assert_true(pthread_equal(wrote_in, io.worker.thread));
+	assert_int_equal(one.ended, 4);
+	assert_int_equal(one.calls, 1);
+	assert_int_equal(two.ended, 5);
+	assert_int_equal(two.calls, 1);
+	for (unsigned i = 0; i < 9; i++)
+		assert_int_equal(req[i].result, PIECE);
+	assert_int_equal(run(BLK_OP_READ, 0, PIECE), PIECE); /* by the loop */
+	assert_quiet(&one);
+}
+
+static void worker_that_is_held_up_is_passed_by(void **state)
+{
+	start();
+	write_held = true;
+	add(0, BLK_OP_WRITE, 0, PIECE);
+	blk_io_submit(&io);
+	sem_wait(&begun);
+	usleep(5000);
+	add(1, BLK_OP_WRITE, PIECE, PIECE);
+	blk_io_submit(&io);
+	until_ended(&one, 1);
+	assert_ptr_equal(one.order[0], &req[1]);
+	__atomic_store_n(&write_held, false, __ATOMIC_SEQ_CST);
+	sem_post(&go);
+	until_ended(&one, 2);
+	while (!worker_idle())
+		usleep(1000);
+	uring.enters = 0;
+	add(2, BLK_OP_WRITE, 0, PIECE); /* and it is the worker's turn again */
+	blk_io_submit(&io);
+	until_ended(&one, 3);
+	assert_int_equal(uring.enters, 0);
 }
 
 int main(void)
@@ -915,9 +1083,10 @@ int main(void)
 // clang-format off
 #define V(f, engine, n) {#f ", " engine, f, setup, teardown, (void *)&variants[n]}
 #define ALL(f) V(f, "io_uring on files", 0), V(f, "io_uring on memory", 1), \
-	V(f, "worker on files", 2), V(f, "worker on memory", 3)
+	V(f, "worker on files", 2), V(f, "worker on memory", 3), V(f, "both", 4)
 #define RING(f) V(f, "io_uring", 0)
 #define WORKER(f) V(f, "worker", 2)
+#define BOTH(f) V(f, "both", 4)
 	// clang-format on
 	const struct CMUnitTest tests[] = {
 		ALL(it_says_which_it_is),
@@ -959,16 +1128,24 @@ int main(void)
 		WORKER(ring_that_cannot_be_restricted_is_not_used),
 		WORKER(worker_is_called_fc_io),
 		WORKER(worker_is_confined_in_its_own_thread),
-		WORKER(unconfined_worker_is_none),
+		WORKER(unconfined_worker_takes_no_request),
+		WORKER(worker_that_never_started_can_end),
 		WORKER(worker_takes_calls_as_they_return),
 		WORKER(worker_that_is_busy_leaves_the_rest_to_be_taken_back),
 		WORKER(descriptor_that_cannot_be_watched_fails),
+		BOTH(worker_takes_what_would_wait_and_the_ring_all_else),
+		BOTH(row_of_writes_is_told_of_once),
+		BOTH(long_row_is_told_of_meanwhile),
+		BOTH(users_that_ask_for_it_hear_from_the_worker_itself),
+		BOTH(worker_that_is_held_up_is_passed_by),
 	};
 
 	if (!uring_watch())
 		return 77;
 	sem_init(&begun, 0, 0);
 	sem_init(&go, 0, 0);
+	sem_init(&wrote_once, 0, 0);
+	sem_init(&was_confined, 0, 0);
 	mem = malloc(REQS * PIECE);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -49,6 +49,9 @@ static char path[64], other[64];
 static unsigned cached_reads;  /* preadv2() calls */
 static size_t cached_bytes;    /* ... gave so many */
 static int cached_err;         /* fails so */
+static unsigned cached_writes; /* pwritev2() calls that are not to wait */
+static int cached_write_err;   /* fails so; 0: they are made */
+static bool writes_held;       /* the worker's do not return */
 static size_t cached_most;     /* unless 0: gives no more than that at a time */
 static unsigned stable_writes; /* with RWF_DSYNC; the worker's alone can be seen */
 static uint64_t block_device;  /* unless 0: files are block devices of that size */
@@ -76,7 +79,19 @@ ssize_t preadv2(int f, const struct iovec *v, int n, off_t off, int flags)
 ssize_t pwritev2(int f, const struct iovec *v, int n, off_t off, int flags)
 {
 	stable_writes += (flags & RWF_DSYNC) != 0;
-	return syscall(SYS_pwritev2, f, v, n, off, 0, flags);
+	if (flags & RWF_NOWAIT) {
+		assert_int_equal(flags, RWF_NOWAIT);
+		cached_writes++;
+		errno = cached_write_err;
+		if (cached_write_err)
+			return -1;
+		if (cached_most)
+			return syscall(SYS_pwrite64, f, v->iov_base, MIN(cached_most, v->iov_len),
+				       off);
+	}
+	while (__atomic_load_n(&writes_held, __ATOMIC_SEQ_CST))
+		usleep(100);
+	return syscall(SYS_pwritev2, f, v, n, off, 0, flags & ~RWF_NOWAIT);
 }
 
 int fstat(int f, struct stat *st)
@@ -123,7 +138,8 @@ int ioctl(int f, unsigned long cmd, ...)
 
 /* --- set up --- */
 
-static const bool by_ring = false, by_worker = true;
+static const enum blk_engine by_ring = BLK_ENGINE_RING, by_worker = BLK_ENGINE_WORKER,
+			     by_both = BLK_ENGINE_BOTH;
 
 /* A named image of `size` bytes, each sector filled with its number mod 251. */
 static inline int image(char *name, uint64_t size)
@@ -144,8 +160,10 @@ static inline int setup(void **state)
 {
 	ram = driver_ram(LOW, 0);
 	driver_host_init(&host);
-	cached_reads = stable_writes = said_lines = 0;
+	cached_reads = cached_writes = stable_writes = said_lines = 0;
 	cached_err = 0;
+	cached_write_err = EAGAIN;
+	writes_held = false;
 	cached_most = cached_bytes = 0;
 	block_device = 0;
 	silent_device = stranger = blk_made = false;
@@ -182,8 +200,9 @@ static inline int make(void **state, const struct blk_conf *c)
 	int err;
 
 	uring_reset();
-	assert_int_equal(blk_io_init(&io, &disk_watcher, *(const bool *)*state, NULL), 0);
-	if (!io.ringed && *state == &by_ring)
+	assert_int_equal(blk_io_init(&io, &disk_watcher, *(const enum blk_engine *)*state), 0);
+	assert_int_equal(blk_io_start(&io, NULL), 0);
+	if (!io.ringed && *state != &by_worker)
 		print_message("no io_uring here: the worker in its place\n");
 	err = blk_init(&blk, c, &host.host, &ram, &io);
 	blk_made = !err;
@@ -330,8 +349,8 @@ static inline uint32_t config(unsigned off, unsigned size)
 	return v;
 }
 
-/* Each test twice: V() names what it runs with. */
+/* Each test with each: V() names what it runs with. */
 // clang-format off
 #define V(f, engine, by) {#f ", " engine, f, setup, teardown, (void *)&by}
-#define T(f) V(f, "io_uring", by_ring), V(f, "worker", by_worker)
+#define T(f) V(f, "io_uring", by_ring), V(f, "worker", by_worker), V(f, "both", by_both)
 // clang-format on

@@ -149,6 +149,244 @@ static void read_longer_than_a_turn_takes_the_engine(void **state)
 	assert_int_equal(*byte(DATA + 1 * MIB), 2048 % 251);
 }
 
+static void write_that_need_not_wait_takes_no_engine(void **state)
+{
+	start_plain(state);
+	cached_write_err = 0;
+	memset(driver_at(&drv[0], DATA, 8192), 0x6b, 8192);
+	add(VIRTIO_BLK_T_OUT, 1, DATA, 4096);
+	add(VIRTIO_BLK_T_OUT, 9, DATA + 4096, 4096);
+	driver_kick(&drv[0], &blk.dev);
+	assert_int_equal(blk.in_flight, 0);
+	assert_int_equal(await(0), 1);
+	assert_int_equal(await(0), 1);
+	assert_int_equal(io.submits, 0);
+	assert_int_equal(host.irqs[0], 1);
+	assert_int_equal(cached_writes, 2);
+	assert_int_equal(blk.count.cached, 2);
+	assert_sectors(0, 1, -1);
+	assert_sectors(1, 16, 0x6b);
+	assert_sectors(17, 1, -1);
+}
+
+static void half_written_is_finished_by_the_engine(void **state)
+{
+	static const size_t most[] = {1, 512, 700, 4095};
+
+	start_plain(state);
+	cached_write_err = 0;
+	for (unsigned i = 0; i < ARRAY_SIZE(most); i++) {
+		cached_most = most[i];
+		memset(driver_at(&drv[0], DATA, 4096), (int)(i + 1), 4096);
+		assert_int_equal(run(VIRTIO_BLK_T_OUT, 3, 4096), OK);
+		assert_int_equal(used_len, 1);
+		assert_sectors(3, 8, (int)(i + 1));
+	}
+	assert_int_equal(io.submits, ARRAY_SIZE(most));
+	assert_sectors(2, 1, -1);
+	assert_sectors(11, 1, -1);
+}
+
+/* Waits for the worker, which answers without the loop. */
+static void await_worker(unsigned n)
+{
+	struct driver_done back;
+	unsigned ms = 0, left = n;
+
+	while (left) {
+		assert_true(ms++ < DISK_PATIENCE_MS);
+		disk_turn_within(&io, 1);
+		virtio_lock(&blk.dev);
+		while (left && driver_used(&drv[0], &back))
+			left--;
+		virtio_unlock(&blk.dev);
+	}
+}
+
+/* Such as ext4. The worker takes them from then on, if there is one. */
+static void file_system_without_such_writes_is_remembered(void **state)
+{
+	start_plain(state);
+	cached_write_err = EOPNOTSUPP;
+	for (unsigned i = 0; i < 2; i++) {
+		add(VIRTIO_BLK_T_OUT, 3 + i, DATA, 512);
+		driver_kick(&drv[0], &blk.dev);
+		assert_int_equal(io.in_flight, *state == &by_ring && io.ringed);
+		await_worker(1);
+		driver_interrupts(&drv[0], true);
+	}
+	assert_int_equal(cached_writes, 1);
+	assert_int_equal(io.submits, 2);
+	assert_int_equal(host.irqs[0], 2);
+	assert_sectors(3, 2, 0);
+	close(image(other, 1 * MIB));
+	assert_int_equal(blk_replace(&blk, other), 0);
+	add(VIRTIO_BLK_T_OUT, 3, DATA, 512);
+	driver_kick(&drv[0], &blk.dev);
+	await_worker(1);
+	assert_int_equal(cached_writes, 2);
+}
+
+/* What waits for a slot goes on in the loop, which alone starts requests. */
+static void worker_has_the_loop_go_on(void **state)
+{
+	const struct blk_conf c = conf();
+
+	assert_int_equal(make(state, &c), 0);
+	bring_up(1, 256, TAKEN);
+	cached_write_err = EOPNOTSUPP;
+	for (unsigned round = 0; round < 20; round++) {
+		for (unsigned i = 0; i < 40; i++) {
+			/* More buffers than a slot has itself, and than there are tables. */
+			struct driver_buf buf[BLK_IOV_FEW + 3];
+
+			buf[0] = (struct driver_buf){header(&drv[0], VIRTIO_BLK_T_OUT, i), 16,
+						     false};
+			for (unsigned j = 1; j <= BLK_IOV_FEW + 1; j++)
+				buf[j] = (struct driver_buf){DATA, 512, false};
+			buf[BLK_IOV_FEW + 2] =
+				(struct driver_buf){driver_alloc(&drv[0], 1), 1, true};
+			assert_true(driver_add(&drv[0], buf, BLK_IOV_FEW + 3) >= 0);
+		}
+		driver_kick(&drv[0], &blk.dev);
+		for (unsigned left = 40, ms = 0; left; ms++) {
+			struct driver_done back;
+			bool kicked;
+
+			assert_true(ms < DISK_PATIENCE_MS);
+			disk_turn_within(&io, 1);
+			virtio_lock(&blk.dev);
+			while (left && driver_used(&drv[0], &back))
+				left--;
+			kicked = host.kicks != 0;
+			host.kicks = 0;
+			virtio_unlock(&blk.dev);
+			if (kicked)
+				virtio_service(&blk.dev);
+		}
+	}
+	assert_int_equal(blk.in_flight, 0);
+	assert_int_equal(blk.tables_used, BLK_TABLES);
+}
+
+/* `n` writes in the worker's hands, which holds them, of a file that is known to need it. */
+static void start_held(void **state, unsigned n)
+{
+	start_plain(state);
+	cached_write_err = EOPNOTSUPP;
+	add(VIRTIO_BLK_T_OUT, 0, DATA, 512);
+	driver_kick(&drv[0], &blk.dev);
+	await_worker(1);
+	writes_held = true;
+	for (unsigned i = 0; i < n; i++)
+		add(VIRTIO_BLK_T_OUT, i, DATA, 512);
+	assert_true(driver_publish(&drv[0]));
+	virtio_service(&blk.dev);
+}
+
+static void release_writes(void)
+{
+	__atomic_store_n(&writes_held, false, __ATOMIC_SEQ_CST);
+}
+
+static void busy_disk_is_told_once_of_many_writes(void **state)
+{
+	unsigned kicks;
+
+	start_held(state, 2);
+	kicks = host.kicks;
+	add(VIRTIO_BLK_T_OUT, 2, DATA, 512);
+	assert_false(driver_publish(&drv[0]));
+	add(VIRTIO_BLK_T_OUT, 3, DATA, 512);
+	assert_false(driver_publish(&drv[0]));
+	release_writes();
+	await_worker(2);
+	virtio_lock(&blk.dev);
+	assert_int_equal(host.kicks, kicks + 1);
+	virtio_unlock(&blk.dev);
+	virtio_service(&blk.dev);
+	await_worker(2);
+}
+
+static void idle_disk_is_told_of_each_write(void **state)
+{
+	start_held(state, 1);
+	add(VIRTIO_BLK_T_OUT, 1, DATA, 512);
+	assert_true(driver_publish(&drv[0]));
+	virtio_service(&blk.dev);
+	release_writes();
+	await_worker(2);
+	for (unsigned i = 0; i < 2 * 16; i++) { /* busy no longer */
+		add(VIRTIO_BLK_T_OUT, 1, DATA, 512);
+		driver_kick(&drv[0], &blk.dev);
+		await_worker(1);
+	}
+	writes_held = true;
+	add(VIRTIO_BLK_T_OUT, 1, DATA, 512);
+	assert_true(driver_publish(&drv[0]));
+	virtio_service(&blk.dev);
+	add(VIRTIO_BLK_T_OUT, 1, DATA, 512);
+	assert_true(driver_publish(&drv[0]));
+	virtio_service(&blk.dev);
+	release_writes();
+	await_worker(2);
+}
+
+/* A write that takes long does not hide what comes after it. */
+static void hushed_queue_is_looked_at_in_time(void **state)
+{
+	uint64_t status, until;
+
+	start_held(state, 2);
+	status = add(VIRTIO_BLK_T_IN, 7, DATA + 4096, 512);
+	assert_false(driver_publish(&drv[0]));
+	until = blk.dev.deadline;
+	assert_in_range(until, clock_now() - NSEC, clock_now() + NSEC / 1000);
+	virtio_tick(&blk.dev, until);
+	await_worker(1);
+	assert_int_equal(*byte(status), OK);
+	release_writes();
+	await_worker(2);
+}
+
+static void reset_awaits_the_worker(void **state)
+{
+	const struct blk_conf c = conf();
+
+	assert_int_equal(make(state, &c), 0);
+	for (unsigned i = 0; i < 100; i++) {
+		unsigned ms = 0;
+
+		bring_up(1, 256, TAKEN);
+		cached_write_err = EOPNOTSUPP;
+		for (unsigned j = 0; j < 100; j++)
+			add(VIRTIO_BLK_T_OUT, j, DATA, 512);
+		driver_kick(&drv[0], &blk.dev);
+		driver_reset(&blk.dev);
+		while (driver_status(&blk.dev)) {
+			assert_true(ms++ < DISK_PATIENCE_MS);
+			disk_turn_within(&io, 1);
+		}
+		virtio_lock(&blk.dev);
+		assert_int_equal(blk.in_flight, 0);
+		virtio_unlock(&blk.dev);
+	}
+}
+
+/* Whoever has no flushes has to wait for each write, and the thread for page-cache writes not. */
+static void stable_writes_are_not_tried(void **state)
+{
+	const struct blk_conf c = conf();
+
+	start(state, &c, TAKEN & ~VIRTIO_BLK_F_FLUSH);
+	cached_write_err = 0;
+	add(VIRTIO_BLK_T_OUT, 4, DATA, 512);
+	driver_kick(&drv[0], &blk.dev);
+	assert_int_equal(io.in_flight, io.ringed);
+	await(0);
+	assert_int_equal(cached_writes, 0);
+}
+
 /* --- batches, queues, turns --- */
 
 static void batch_is_one_submission(void **state)
@@ -584,6 +822,15 @@ int main(void)
 		T(file_system_without_such_reads_is_remembered),
 		T(turn_copies_a_bounded_number_of_bytes),
 		T(read_longer_than_a_turn_takes_the_engine),
+		T(write_that_need_not_wait_takes_no_engine),
+		T(half_written_is_finished_by_the_engine),
+		T(file_system_without_such_writes_is_remembered),
+		T(stable_writes_are_not_tried),
+		T(worker_has_the_loop_go_on),
+		T(reset_awaits_the_worker),
+		V(busy_disk_is_told_once_of_many_writes, "both", by_both),
+		V(idle_disk_is_told_of_each_write, "both", by_both),
+		V(hushed_queue_is_looked_at_in_time, "both", by_both),
 		T(batch_is_one_submission),
 		T(memory_is_used_as_far_as_it_was_needed),
 		T(only_many_buffers_take_a_table),
