@@ -4,8 +4,8 @@
  * Not modelled: legacy interface, queue reset, suspend.
  *
  * Registers (vCPU threads) change settings and flags, and kick; the loop's thread alone calls the
- * device. What a reset has to wait for is thus in one thread: a device that was started is reset
- * there, any other at once.
+ * device. What a reset has to wait for is asked there: a device that was started is reset when the
+ * last of it ended, any other at once.
  */
 #include "virtio.h"
 

@@ -7,7 +7,7 @@
  * threads come through the transport's registers; the loop's thread through virtio_service(),
  * virtio_tick() and the device's own descriptors. The device's functions in struct virtio_ops are
  * called from the loop's thread alone, so that they may use descriptors; registers never reach them
- * (but for config_write).
+ * (but for config_write). What ends elsewhere may be answered there, under the lock (blk.c).
  *
  * Life: reset -> (features, queues) -> DRIVER_OK: the vCPU latches the queues and kicks; the loop
  * calls ops->start(), then ops->notify(). Status 0 on a started device: nothing is processed any
