@@ -46,15 +46,26 @@ static void host_wake_at(void *ctx, uint64_t deadline)
 	board_wake_at(ds->board, deadline);
 }
 
+/* One bell for all queues, or one each where the kernel serves some of them itself. */
+static void set_bells(const struct devices *ds, struct virtio_dev *dev, uint64_t gpa, bool on)
+{
+	int kick = ds->device[dev->slot].kick.fd;
+
+	if (!gpa)
+		return;
+	if (!dev->ops->kernel_bell)
+		return vm_bell(ds->vm, gpa, kick, on);
+	for (unsigned n = 0; n < dev->queues; n++) {
+		int fd = dev->ops->kernel_bell(dev, n);
+
+		vm_bell_of(ds->vm, gpa, dev->bell_len, n, fd >= 0 ? fd : kick, on);
+	}
+}
+
 static void host_bell(void *ctx, struct virtio_dev *dev, uint64_t old, uint64_t gpa)
 {
-	struct devices *ds = ctx;
-	int fd = device_of(ds, dev)->kick.fd;
-
-	if (old)
-		vm_bell(ds->vm, old, fd, false);
-	if (gpa)
-		vm_bell(ds->vm, gpa, fd, true);
+	set_bells(ctx, dev, old, false);
+	set_bells(ctx, dev, gpa, true);
 }
 
 /* A device that this vCPU was waiting for when the machine was paused. */

@@ -195,13 +195,28 @@ void vm_set_entry(struct vm *vm, const struct boot_entry *entry)
 	vcpu_set_entry(&vm->vcpu[0], entry);
 }
 
-void vm_bell(const struct vm *vm, uint64_t gpa, int fd, bool on)
+static void connect_bell(const struct vm *vm, struct kvm_ioeventfd bell, bool on)
 {
-	struct kvm_ioeventfd bell = {
-		.addr = gpa, .fd = fd, .flags = on ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN};
-
+	if (!on)
+		bell.flags |= KVM_IOEVENTFD_FLAG_DEASSIGN;
 	if (ioctl(vm->fd, KVM_IOEVENTFD, &bell) < 0 && on)
 		log_guest("KVM_IOEVENTFD: %s; notifications are slow", strerror(errno));
+}
+
+void vm_bell(const struct vm *vm, uint64_t gpa, int fd, bool on)
+{
+	connect_bell(vm, (struct kvm_ioeventfd){.addr = gpa, .fd = fd}, on);
+}
+
+void vm_bell_of(const struct vm *vm, uint64_t gpa, unsigned len, uint32_t val, int fd, bool on)
+{
+	connect_bell(vm,
+		     (struct kvm_ioeventfd){.addr = gpa,
+					    .len = len,
+					    .datamatch = val,
+					    .fd = fd,
+					    .flags = KVM_IOEVENTFD_FLAG_DATAMATCH},
+		     on);
 }
 
 static void futex_wake(_Atomic uint32_t *word)

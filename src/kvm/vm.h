@@ -132,6 +132,8 @@ bool vm_join(struct vm *vm);
  * host waits for its readers.
  */
 void vm_bell(const struct vm *vm, uint64_t gpa, int fd, bool on);
+/* The same for writes of `len` bytes (2 or 4) that hold `val`; not where vm_bell() is. */
+void vm_bell_of(const struct vm *vm, uint64_t gpa, unsigned len, uint32_t val, int fd, bool on);
 /*
  * Is this KVM without hardware virtualization (PVM)? It emulates what guests do in ring 0, which no
  * stock kernel survives. Before sandbox_drop().

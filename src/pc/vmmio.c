@@ -183,4 +183,5 @@ void vmmio_init(struct vmmio *m, struct virtio_dev *dev, uint64_t gpa, unsigned 
 	dev->irq = (struct virtio_irq){
 		.ctx = m, .queue = irq_queue, .config = irq_config, .reset = irq_reset};
 	dev->bell = gpa + REG_QUEUE_NOTIFY;
+	dev->bell_len = 4;
 }

@@ -485,6 +485,7 @@ void vpci_init(struct vpci *v, struct virtio_dev *dev, const struct vpci_board *
 	reg(v, PCI_REG_INT_PIN, 1, 1, 0);
 	capabilities(v);
 	bar_update(v);
+	dev->bell_len = NOTIFY_WIDTH;
 	dev->irq = (struct virtio_irq){.ctx = v,
 				       .queue = irq_queue,
 				       .config = irq_config,

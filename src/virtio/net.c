@@ -267,6 +267,16 @@ static const struct virtio_ops net_ops = {
 	.tick = net_tick,
 };
 
+static const struct virtio_ops net_vhost_ops = {
+	.name = "net",
+	.id = VIRTIO_ID_NET,
+	.start = net_start,
+	.notify = net_notify,
+	.stop = net_stop,
+	.tick = net_tick,
+	.kernel_bell = net_vhost_bell,
+};
+
 /* --- making it --- */
 
 static uint64_t net_features(const struct net *n, const struct net_conf *c)
@@ -375,7 +385,7 @@ int net_init(struct net *n, const struct net_conf *c, const struct virtio_host *
 		err = tap_open(&n->tap, c->tap, c->fd, c->pairs);
 	if (err)
 		return err;
-	virtio_init(&n->dev, &net_ops, host, ram, net_features(n, c),
+	virtio_init(&n->dev, c->vhost ? &net_vhost_ops : &net_ops, host, ram, net_features(n, c),
 		    2 * n->tap.pairs + (n->tap.pairs > 1), NET_QUEUE_SIZE);
 	net_configure(n, c);
 	err = c->vhost ? net_vhost_init(n, ram, watcher) : net_rx_init(n, watcher);

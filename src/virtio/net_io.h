@@ -79,8 +79,10 @@ void net_tx_run(struct virtio_dev *d, unsigned pair) REQUIRES(d->lock);
 int net_vhost_init(struct net *n, const struct ram *ram, const struct watcher *watcher);
 void net_vhost_start(struct virtio_dev *d) REQUIRES(d->lock);
 void net_vhost_stop(struct virtio_dev *d) REQUIRES(d->lock);
-/* Passes a notification on. */
+/* Passes a notification on that came to us. */
 void net_vhost_kick(struct virtio_dev *d) REQUIRES(d->lock);
+/* See struct virtio_ops. */
+int net_vhost_bell(struct virtio_dev *d, unsigned queue) REQUIRES(d->lock);
 
 static inline struct net *net_of(struct virtio_dev *d)
 {

@@ -1,7 +1,8 @@
 /*
  * net_vhost.c - the network device whose packets the kernel's vhost-net moves: this end only has
- * it start and stop, and passes notifications on. Its interrupts go straight to the guest where the
- * transport can have that, and are passed back by us where not. Device lock held by the caller, but
+ * it start and stop. The driver's notifications reach it straight, but for such as come before the
+ * bells are there; its interrupts go straight to the guest where the transport can have that, and
+ * are passed back by us where not. Device lock held by the caller, but
  * for net_vhost_init() and the descriptors' events, which take it.
  */
 #include <errno.h>
@@ -148,6 +149,15 @@ void net_vhost_stop(struct virtio_dev *d)
 		for (unsigned k = 0; k < VHOST_QUEUES; k++)
 			take(v->call[k]);
 	}
+}
+
+int net_vhost_bell(struct virtio_dev *d, unsigned queue)
+{
+	const struct net *n = net_of(d);
+
+	if (queue / VHOST_QUEUES >= n->vhosts || (n->ctrl && queue == n->ctrl))
+		return -1;
+	return n->vhost[queue / VHOST_QUEUES].vhost.kick[queue % VHOST_QUEUES];
 }
 
 void net_vhost_kick(struct virtio_dev *d)

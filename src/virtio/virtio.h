@@ -65,6 +65,12 @@ struct virtio_ops {
 	 * no descriptor may be used.
 	 */
 	void (*config_write)(struct virtio_dev *d, unsigned off, unsigned size, uint32_t val);
+	/*
+	 * The eventfd at which a part of the kernel takes notifications of `queue` itself; -1: they
+	 * are ours. The same from start to stop. NULL: all are. What comes as a register write
+	 * nevertheless leads to notify().
+	 */
+	int (*kernel_bell)(struct virtio_dev *d, unsigned queue);
 };
 
 struct CAPABILITY("device lock") virtio_lock {
@@ -79,8 +85,9 @@ struct virtio_host {
 	/* Has the loop turn at `deadline` ns, so that virtio_tick() is called. Loop's thread. */
 	void (*wake_at)(void *ctx, uint64_t deadline);
 	/*
-	 * Connects the driver's notifications at guest-physical `gpa` to kick, instead of those at
-	 * `old`; 0: none. Loop's thread. Until then they arrive as register writes.
+	 * Connects the driver's notifications at guest-physical `gpa` to kick, or where
+	 * ops->kernel_bell() says, instead of those at `old`; 0: none. Loop's thread. Until then
+	 * they arrive as register writes.
 	 */
 	void (*bell)(void *ctx, struct virtio_dev *d, uint64_t old, uint64_t gpa);
 	/* Waits until the loop finished the reset. From a vCPU's thread, WITHOUT locks. */
@@ -135,6 +142,7 @@ struct virtio_dev {
 
 	uint64_t bell;     /* where the driver notifies, kept by the transport; 0 = nowhere yet */
 	uint64_t bell_set; /* what host->bell() was told */
+	unsigned bell_len; /* bytes of a notification, by the transport: they hold the queue */
 	uint64_t deadline; /* of ops->tick(); NEVER */
 
 	/* Counters, for the timeline. */

@@ -204,6 +204,39 @@ static void notifications_are_passed_on(void **state)
 	assert_int_equal(rung(vh.node[0].kick[0]), 0);
 }
 
+static int bell(unsigned queue)
+{
+	int fd;
+
+	virtio_lock(&n.dev);
+	fd = n.dev.ops->kernel_bell(&n.dev, queue);
+	virtio_unlock(&n.dev);
+	return fd;
+}
+
+static void notifications_of_its_queues_reach_the_kernel_without_us(void **state)
+{
+	conf.pairs = 2;
+	vhost_up(VIRTIO_NET_F_MQ | VIRTIO_NET_F_CTRL_VQ);
+	assert_int_equal(bell(0), vh.node[0].kick[0]);
+	assert_int_equal(bell(1), vh.node[0].kick[1]);
+	assert_int_equal(bell(3), vh.node[1].kick[1]);
+	assert_int_equal(bell(4), -1); /* control */
+	assert_true(driver_reset(&n.dev));
+	drive(BASIC | VIRTIO_NET_F_CTRL_VQ, 64);
+	assert_int_equal(bell(1), vh.node[0].kick[1]);
+	assert_int_equal(bell(2), -1); /* control, where there is one pair */
+	assert_true(driver_reset(&n.dev));
+	assert_int_equal(bell(2), -1); /* until the next start: what was connected is taken down */
+}
+
+static void only_the_kernel_has_bells_of_its_own(void **state)
+{
+	conf.vhost = false;
+	assert_int_equal(net_init(&n, &conf, &h.host, &ram, &watcher), 0);
+	assert_null(n.dev.ops->kernel_bell);
+}
+
 /* Chains that the driver added before the kernel listened. */
 static void the_start_is_a_notification(void **state)
 {
@@ -450,6 +483,8 @@ int main(void)
 		V(a_reset_takes_the_rings_from_the_kernel_and_the_next_driver_gives_its_own),
 		V(a_queue_that_is_not_enabled_is_not_served),
 		V(notifications_are_passed_on),
+		V(notifications_of_its_queues_reach_the_kernel_without_us),
+		V(only_the_kernel_has_bells_of_its_own),
 		V(the_start_is_a_notification),
 		V(calls_are_interrupts_of_their_queue),
 		V(calls_are_told_in_a_pause_too),
