@@ -4,6 +4,7 @@
  */
 #include "../../../src/virtio/blk_io.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <semaphore.h>
 #include <setjmp.h>
@@ -826,20 +827,23 @@ static void ring_that_cannot_be_restricted_is_not_used(void **state)
 static void worker_is_called_fc_io(void **state)
 {
 	char path[64], name[17] = "";
+	DIR *tasks = opendir("/proc/self/task");
 	bool found = false;
 
+	assert_non_null(tasks);
 	start();
 	assert_int_equal(run(BLK_OP_READ, 0, PIECE), PIECE);
-	for (int tid = getpid(); tid < getpid() + 10000 && !found; tid++) {
+	for (const struct dirent *t; !found && (t = readdir(tasks));) {
 		FILE *f;
 
-		snprintf(path, sizeof(path), "/proc/self/task/%d/comm", tid);
+		snprintf(path, sizeof(path), "/proc/self/task/%.16s/comm", t->d_name);
 		f = fopen(path, "r");
 		if (!f)
 			continue;
 		found = fscanf(f, "%16s", name) == 1 && !strcmp(name, "fc_io");
 		fclose(f);
 	}
+	closedir(tasks);
 	assert_true(found);
 }
 
