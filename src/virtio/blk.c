@@ -281,34 +281,43 @@ static void hush(struct virtio_dev *d) REQUIRES(d->lock)
 	virtio_wake_at(d, clock_now() + BLK_HUSH_NS);
 }
 
+/* The driver is to notify again. true: requests came meanwhile. */
+static bool listen_all(struct virtio_dev *d) REQUIRES(d->lock)
+{
+	bool more = false;
+
+	for (unsigned i = 0; i < d->queues && virtio_live(d); i++)
+		more |= !(blk_of(d)->stuck & BIT(i)) && queue_listen(&d->queue[i]);
+	return more;
+}
+
 /* true: requests came meanwhile. */
 static bool unhush(struct virtio_dev *d) REQUIRES(d->lock)
 {
 	struct blk *b = blk_of(d);
-	bool more = false;
 
 	if (!b->hushed || b->writing || !virtio_live(d))
 		return false;
 	b->hushed = false;
 	b->busy--;
-	for (unsigned i = 0; i < d->queues; i++)
-		more |= d->queue[i].started && queue_listen(&d->queue[i]);
-	return more;
+	return listen_all(d);
 }
 
+/* Takes what is there, a queue's size at most. */
 static void serve(struct virtio_dev *d, unsigned n) REQUIRES(d->lock)
 {
+	struct blk *b = blk_of(d);
 	struct queue *q = &d->queue[n];
 	struct chain c;
 
 	queue_quiet(q);
+	b->stuck |= (uint8_t)BIT(n);
 	for (unsigned taken = 0; taken < q->size; taken++) {
 		if (!virtio_pop(d, n, &c)) {
-			if (virtio_live(d) && busy(blk_of(d)))
-				return hush(d);
-			if (!virtio_live(d) || !queue_listen(q))
-				return;
-		} else if (!take(d, n, &c)) {
+			CLEAR(b->stuck, BIT(n));
+			return;
+		}
+		if (!take(d, n, &c)) {
 			queue_unpop(q); /* whoever makes room or time goes on here */
 			return;
 		}
@@ -316,32 +325,64 @@ static void serve(struct virtio_dev *d, unsigned n) REQUIRES(d->lock)
 	d->again = true;
 }
 
-static void flush_queues(struct virtio_dev *d) REQUIRES(d->lock)
-{
-	for (unsigned i = 0; i < d->queues; i++)
-		virtio_flush(d, i);
-}
-
-static void finish_turn(struct virtio_dev *d) REQUIRES(d->lock)
-{
-	if (!blk_io_submit(blk_of(d)->io))
-		virtio_wake_at(d, clock_now() + BLK_RETRY_NS);
-	flush_queues(d);
-}
-
-static void blk_turn(struct virtio_dev *d) REQUIRES(d->lock)
+/* All queues, in turn the first. */
+static void serve_all(struct virtio_dev *d) REQUIRES(d->lock)
 {
 	struct blk *b = blk_of(d);
 	unsigned n = b->next;
 
-	b->starved = b->hushed = false;
-	b->budget = BLK_TURN_BYTES;
 	for (unsigned i = 0; i < d->queues; i++) {
 		serve(d, n);
 		n = n + 1 == d->queues ? 0 : n + 1;
 	}
 	b->next = n + 1 == d->queues ? 0 : n + 1;
-	finish_turn(d);
+}
+
+static void flush_queues(struct virtio_dev *d) REQUIRES(d->lock)
+{
+	for (unsigned i = 0; i < d->queues; i++)
+		virtio_flush(d, i);
+	blk_pace_shown(&blk_of(d)->pace);
+}
+
+/* Are the answers that are there to wait for more? Then the loop looks again in time. */
+static bool hold(struct virtio_dev *d, uint64_t chains_before) REQUIRES(d->lock)
+{
+	unsigned held = 0;
+	uint64_t until;
+
+	for (unsigned i = 0; i < d->queues; i++)
+		held += (uint16_t)(d->queue[i].used_idx - d->queue[i].signalled);
+	until = blk_pace(&blk_of(d)->pace, (unsigned)(d->chains - chains_before), held,
+			 clock_now());
+	if (until)
+		virtio_wake_at(d, until);
+	return until != 0;
+}
+
+static void submit(struct virtio_dev *d) REQUIRES(d->lock)
+{
+	if (!blk_io_submit(blk_of(d)->io))
+		virtio_wake_at(d, clock_now() + BLK_RETRY_NS);
+}
+
+static void blk_turn(struct virtio_dev *d) REQUIRES(d->lock)
+{
+	struct blk *b = blk_of(d);
+	uint64_t before = d->chains;
+
+	b->starved = b->hushed = false;
+	b->stuck = 0;
+	b->budget = BLK_TURN_BYTES;
+	serve_all(d);
+	submit(d);
+	if (virtio_live(d) && busy(b))
+		hush(d);
+	else if (virtio_live(d) && hold(d, before))
+		return;
+	else if (listen_all(d))
+		d->again = true;
+	flush_queues(d);
 }
 
 static void blk_tick(struct virtio_dev *d, uint64_t now) REQUIRES(d->lock)
@@ -354,6 +395,7 @@ static bool blk_stop(struct virtio_dev *d) REQUIRES(d->lock)
 	struct blk *b = blk_of(d);
 	struct blk_req *r, *list = blk_io_cancel(b->io, &b->user);
 
+	b->pace = (struct blk_pace){0};
 	while ((r = list)) {
 		list = r->next;
 		blk_slot_put(b, blk_slot_of(r));
@@ -383,10 +425,12 @@ static void blk_done(struct blk_user *u, struct blk_req *list)
 
 	virtio_lock(d);
 	all_ended(b, list);
-	if ((b->starved || b->hushed) && virtio_live(d))
+	if ((b->starved || b->hushed || b->pace.held_at) && virtio_live(d)) {
 		blk_turn(d);
-	else
-		finish_turn(d);
+	} else {
+		submit(d);
+		flush_queues(d);
+	}
 	if (d->stopping && b->in_flight == 0)
 		virtio_stopped(d);
 	virtio_unlock(d);

@@ -6,6 +6,7 @@
 #include "../watch.h"
 #include "blk_file.h"
 #include "blk_io.h"
+#include "blk_pace.h"
 #include "limiter.h"
 #include "virtio.h"
 
@@ -59,8 +60,10 @@ struct blk {
 	bool starved;     /* a queue waits for a slot or a table */
 	bool hushed;      /* the driver does not notify, since `writing` */
 	uint8_t busy;     /* so many rows of `writing` until it counts as idle */
-	unsigned next;    /* queue that is looked at first */
-	uint64_t budget;  /* bytes that this turn may still copy out of the page cache */
+	struct blk_pace pace;
+	uint8_t stuck;   /* a bit a queue: requests wait in it that could not be taken */
+	unsigned next;   /* queue that is looked at first */
+	uint64_t budget; /* bytes that this turn may still copy out of the page cache */
 	struct limiter limit;
 	struct blk_counters count;
 };

@@ -320,6 +320,8 @@ void virtio_pause(struct virtio_dev *d, bool paused)
 		if (d->deadline != NEVER)
 			d->host->wake_at(d->host->ctx, d->deadline);
 	}
+	for (unsigned i = 0; i < d->queues && paused; i++)
+		virtio_flush(d, i); /* what a device held back for a moment */
 	d->paused = paused;
 	virtio_unlock(d);
 }

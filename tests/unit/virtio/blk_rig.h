@@ -288,6 +288,8 @@ static inline uint32_t await(unsigned n)
 	while (!driver_used(&drv[n], &back)) {
 		if (blk.dev.again)
 			driver_serve(&blk.dev);
+		else if (blk.pace.held_at)
+			virtio_tick(&blk.dev, blk.dev.deadline);
 		else
 			disk_turn(&io);
 	}

@@ -760,6 +760,63 @@ static void pause_lets_end_what_is_in_flight(void **state)
 	assert_int_equal(*byte(status[1]), OK);
 }
 
+/* Reads out of the cache, until the answer to one is held. */
+static void start_holding(void **state)
+{
+	start_plain(state);
+	for (unsigned i = 0; i < 10000 && !blk.pace.held_at; i++) {
+		struct driver_done back;
+
+		add(VIRTIO_BLK_T_IN, 7, DATA, 512);
+		driver_kick(&drv[0], &blk.dev);
+		if (!blk.pace.held_at)
+			assert_true(driver_used(&drv[0], &back));
+	}
+	driver_interrupts(&drv[0], true);
+	assert_true(blk.pace.held_at != 0);
+	assert_none_back(0);
+	host.irqs[0] = 0;
+}
+
+static void busy_reader_need_not_notify_and_has_one_interrupt(void **state)
+{
+	start_holding(state);
+	for (unsigned i = 0; i < 3; i++) {
+		add(VIRTIO_BLK_T_IN, 7, DATA, 512);
+		assert_false(driver_publish(&drv[0]));
+	}
+	while (blk.pace.held_at)
+		virtio_tick(&blk.dev, blk.dev.deadline);
+	for (unsigned i = 0; i < 4; i++)
+		await(0);
+	assert_in_range(host.irqs[0], 1, 2);
+	add(VIRTIO_BLK_T_IN, 7, DATA, 512);
+	assert_true(driver_publish(&drv[0]));
+}
+
+static void pause_shows_what_was_held(void **state)
+{
+	start_holding(state);
+	virtio_pause(&blk.dev, true);
+	await(0);
+	assert_int_equal(host.irqs[0], 1);
+	add(VIRTIO_BLK_T_IN, 7, DATA, 512);
+	driver_publish(&drv[0]);
+	assert_none_back(0);
+	virtio_pause(&blk.dev, false);
+	virtio_service(&blk.dev);
+	await(0);
+}
+
+static void what_was_held_is_not_the_next_drivers(void **state)
+{
+	start_holding(state);
+	assert_true(driver_reset(&blk.dev));
+	bring_up(1, SIZE, TAKEN);
+	assert_true(blk.pace.held_at == 0);
+	assert_int_equal(run(VIRTIO_BLK_T_IN, 7, 512), OK);
+}
+
 static void broken_ring_gives_nothing_back(void **state)
 {
 	uint64_t status;
@@ -850,6 +907,9 @@ int main(void)
 		T(many_resets_under_load),
 		T(throttled_disk_is_reset_at_once),
 		T(pause_lets_end_what_is_in_flight),
+		T(busy_reader_need_not_notify_and_has_one_interrupt),
+		T(pause_shows_what_was_held),
+		T(what_was_held_is_not_the_next_drivers),
 		T(broken_ring_gives_nothing_back),
 		T(kernel_without_memory_is_asked_again_later),
 	};

@@ -1,0 +1,90 @@
+/* blk_pace.c - see blk_pace.h. No clock of its own, no lock: the disk's lock is held. */
+#include "blk_pace.h"
+
+/* A late look while answers are held says nothing about the driver, but that it is not idle. */
+static void learn_gap(struct blk_pace *p, unsigned came, uint64_t now)
+{
+	uint64_t since = now - p->came_at;
+
+	if (!p->came_at || (since > PACE_IDLE_NS && !p->held_at))
+		*p = (struct blk_pace){0};
+	else if (p->gap)
+		p->gap = MAX((3 * p->gap + since / came) / 4, 1u);
+	else
+		p->gap = MAX(since / came, 1u);
+	p->came_at = now;
+}
+
+/* When `n` more requests will have come, as it looks. */
+static uint64_t look_after(const struct blk_pace *p, unsigned n, uint64_t now)
+{
+	return now + MIN(MAX(n * p->gap, PACE_LOOK_NS), PACE_HOLD_NS);
+}
+
+static unsigned goal(const struct blk_pace *p)
+{
+	return p->trying ? UINT32_MAX : p->depth / PACE_SHARE;
+}
+
+/* Twice the gap, since it varies: a driver that has more to ask shall not be taken for one without.
+ */
+static void look_again(struct blk_pace *p, unsigned held, uint64_t now)
+{
+	p->look_at = look_after(p, p->trying ? 2 : goal(p) - held, now);
+}
+
+static bool starts(struct blk_pace *p, unsigned came, unsigned held, uint64_t now)
+{
+	unsigned every = p->every ?: PACE_TRY_MIN;
+
+	if (!p->gap || !held)
+		return false;
+	p->since += came;
+	p->trying = p->since >= every;
+	if (p->trying)
+		p->since = 0;
+	else if (p->depth < PACE_DEEP || held >= goal(p))
+		return false;
+	p->held_at = now;
+	look_again(p, held, now);
+	return true;
+}
+
+/* The driver has `out` requests out: rarely worth another try if that is few. */
+static void learn_depth(struct blk_pace *p, unsigned out)
+{
+	if (out < PACE_DEEP && p->depth < PACE_DEEP)
+		p->every = MIN(2 * (p->every ?: PACE_TRY_MIN), PACE_TRY_MAX);
+	else
+		p->every = out < PACE_DEEP ? PACE_TRY_MIN : PACE_TRY_MAX / 4;
+	p->depth = out;
+}
+
+static bool goes_on(struct blk_pace *p, unsigned came, unsigned held, uint64_t now)
+{
+	if (now < p->look_at && held < goal(p))
+		return true;
+	if (came && held < goal(p) && now - p->held_at < PACE_HOLD_NS) {
+		look_again(p, held, now);
+		return true;
+	}
+	if (!came || p->trying)
+		learn_depth(p, held);
+	return false;
+}
+
+uint64_t blk_pace(struct blk_pace *p, unsigned came, unsigned held, uint64_t now)
+{
+	if (came)
+		learn_gap(p, came, now);
+	if (p->held_at ? goes_on(p, came, held, now) : starts(p, came, held, now))
+		return p->look_at;
+	blk_pace_shown(p);
+	return 0;
+}
+
+void blk_pace_shown(struct blk_pace *p)
+{
+	p->held_at = p->look_at = 0;
+	p->trying = false;
+}
