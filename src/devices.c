@@ -47,9 +47,9 @@ static void host_wake_at(void *ctx, uint64_t deadline)
 }
 
 /* One bell for all queues, or one each where the kernel serves some of them itself. */
-static void set_bells(const struct devices *ds, struct virtio_dev *dev, uint64_t gpa, bool on)
+static void set_bells(struct devices *ds, struct virtio_dev *dev, uint64_t gpa, bool on)
 {
-	int kick = ds->device[dev->slot].kick.fd;
+	int kick = device_of(ds, dev)->kick.fd;
 
 	if (!gpa)
 		return;

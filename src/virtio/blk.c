@@ -281,12 +281,14 @@ static void hush(struct virtio_dev *d) REQUIRES(d->lock)
 	virtio_wake_at(d, clock_now() + BLK_HUSH_NS);
 }
 
-/* The driver is to notify again. true: requests came meanwhile. */
+_Static_assert(BLK_QUEUES_MAX <= 8, "a bit each in `stuck`");
+
+/* The driver of a live device is to notify again. true: requests came meanwhile. */
 static bool listen_all(struct virtio_dev *d) REQUIRES(d->lock)
 {
 	bool more = false;
 
-	for (unsigned i = 0; i < d->queues && virtio_live(d); i++)
+	for (unsigned i = 0; i < d->queues; i++)
 		more |= !(blk_of(d)->stuck & BIT(i)) && queue_listen(&d->queue[i]);
 	return more;
 }
@@ -376,12 +378,14 @@ static void blk_turn(struct virtio_dev *d) REQUIRES(d->lock)
 	b->budget = BLK_TURN_BYTES;
 	serve_all(d);
 	submit(d);
-	if (virtio_live(d) && busy(b))
-		hush(d);
-	else if (virtio_live(d) && hold(d, before))
-		return;
-	else if (listen_all(d))
-		d->again = true;
+	if (virtio_live(d)) {
+		if (busy(b))
+			hush(d);
+		else if (hold(d, before))
+			return;
+		else
+			d->again |= listen_all(d);
+	}
 	flush_queues(d);
 }
 

@@ -7,7 +7,7 @@ static void learn_gap(struct blk_pace *p, unsigned came, uint64_t now)
 	uint64_t since = now - p->came_at;
 
 	if (!p->came_at || (since > PACE_IDLE_NS && !p->held_at))
-		*p = (struct blk_pace){0};
+		*p = (struct blk_pace){.every = PACE_TRY_MIN};
 	else if (p->gap)
 		p->gap = MAX((3 * p->gap + since / came) / 4, 1u);
 	else
@@ -15,32 +15,25 @@ static void learn_gap(struct blk_pace *p, unsigned came, uint64_t now)
 	p->came_at = now;
 }
 
-/* When `n` more requests will have come, as it looks. */
-static uint64_t look_after(const struct blk_pace *p, unsigned n, uint64_t now)
-{
-	return now + MIN(MAX(n * p->gap, PACE_LOOK_NS), PACE_HOLD_NS);
-}
-
 static unsigned goal(const struct blk_pace *p)
 {
 	return p->trying ? UINT32_MAX : p->depth / PACE_SHARE;
 }
 
-/* Twice the gap, since it varies: a driver that has more to ask shall not be taken for one without.
- */
+/* When what is missing will have come, as it looks; in a try, when one more is overdue. */
 static void look_again(struct blk_pace *p, unsigned held, uint64_t now)
 {
-	p->look_at = look_after(p, p->trying ? 2 : goal(p) - held, now);
+	unsigned n = p->trying ? 2 : goal(p) - held;
+
+	p->look_at = now + MIN(MAX(n * p->gap, PACE_LOOK_NS), PACE_HOLD_NS);
 }
 
 static bool starts(struct blk_pace *p, unsigned came, unsigned held, uint64_t now)
 {
-	unsigned every = p->every ?: PACE_TRY_MIN;
-
 	if (!p->gap || !held)
 		return false;
 	p->since += came;
-	p->trying = p->since >= every;
+	p->trying = p->since >= p->every;
 	if (p->trying)
 		p->since = 0;
 	else if (p->depth < PACE_DEEP || held >= goal(p))
@@ -54,7 +47,7 @@ static bool starts(struct blk_pace *p, unsigned came, unsigned held, uint64_t no
 static void learn_depth(struct blk_pace *p, unsigned out)
 {
 	if (out < PACE_DEEP && p->depth < PACE_DEEP)
-		p->every = MIN(2 * (p->every ?: PACE_TRY_MIN), PACE_TRY_MAX);
+		p->every = MIN(2 * p->every, PACE_TRY_MAX);
 	else
 		p->every = out < PACE_DEEP ? PACE_TRY_MIN : PACE_TRY_MAX / 4;
 	p->depth = out;

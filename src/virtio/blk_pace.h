@@ -26,7 +26,7 @@ struct blk_pace {
 	uint64_t look_at; /* ... and when to look again */
 	bool trying;      /* ... to learn the depth */
 	unsigned depth;   /* requests that the driver had out when it was tried */
-	unsigned every;   /* requests between two tries; 0: as at the start */
+	unsigned every;   /* requests between two tries; set with came_at */
 	unsigned since;   /* requests since the last */
 };
 

@@ -258,24 +258,14 @@ static void net_ready(struct watch *w, uint32_t events)
 	virtio_unlock(d);
 }
 
-static const struct virtio_ops net_ops = {
-	.name = "net",
-	.id = VIRTIO_ID_NET,
-	.start = net_start,
-	.notify = net_notify,
-	.stop = net_stop,
-	.tick = net_tick,
-};
+// clang-format off
+#define NET_OPS                                                                                    \
+	.name = "net", .id = VIRTIO_ID_NET,                                                        \
+	.start = net_start, .notify = net_notify, .stop = net_stop, .tick = net_tick
+// clang-format on
 
-static const struct virtio_ops net_vhost_ops = {
-	.name = "net",
-	.id = VIRTIO_ID_NET,
-	.start = net_start,
-	.notify = net_notify,
-	.stop = net_stop,
-	.tick = net_tick,
-	.kernel_bell = net_vhost_bell,
-};
+static const struct virtio_ops net_ops = {NET_OPS};
+static const struct virtio_ops net_vhost_ops = {NET_OPS, .kernel_bell = net_vhost_bell};
 
 /* --- making it --- */
 

@@ -2,8 +2,8 @@
  * net_vhost.c - the network device whose packets the kernel's vhost-net moves: this end only has
  * it start and stop. The driver's notifications reach it straight, but for such as come before the
  * bells are there; its interrupts go straight to the guest where the transport can have that, and
- * are passed back by us where not. Device lock held by the caller, but
- * for net_vhost_init() and the descriptors' events, which take it.
+ * are passed back by us where not. Device lock held by the caller, but for net_vhost_init() and the
+ * descriptors' events, which take it.
  */
 #include <errno.h>
 #include <string.h>
