@@ -170,6 +170,22 @@ def net_vhost(w):
     g.finish()
 
 
+@case("vhost-net's interrupts are moved between CPUs under load, and none is lost", rows="default")
+def net_vhost_moved(w):
+    need_vhost()
+    g = w.own(PAIRS, nets=[Net(f"mt{PAIRS}", queues=2, vhost=True)])
+    g.sh("ethtool -L eth0 combined 2; echo 'while :; do for cpu in 1 2; do "
+         "for n in $(grep \"virtio.*put\" /proc/interrupts | cut -d: -f1); do "
+         "echo $cpu >/proc/irq/$n/smp_affinity; done; sleep 0.02; done; done' >move.sh; "
+         "setsid sh move.sh >move.out 2>&1 & echo $! >move.pid")
+    streams(g, PAIRS, 8, 200000)
+    ping(g, PAIRS, 50)
+    g.sh("kill $(cat move.pid); ! grep . move.out")
+    moved = [line.split() for line in g.sh("grep virtio.*put /proc/interrupts").splitlines()]
+    assert sum(int(irq[1]) > 2 and int(irq[2]) > 2 for irq in moved) >= 2, moved
+    g.finish()
+
+
 @case("the unit tests of a tap and vhost-net pass on this kernel", rows="default", only="minnow")
 def net_unit(w):
     need_vhost()
