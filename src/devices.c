@@ -30,10 +30,27 @@ static struct device *device_of(struct devices *ds, const struct virtio_dev *dev
 
 static void host_kick(void *ctx, struct virtio_dev *dev)
 {
+	struct devices *ds = ctx;
+	struct device *d = device_of(ds, dev);
 	uint64_t one = 1;
 
-	if (write(device_of(ctx, dev)->kick.fd, &one, sizeof(one)) < 0)
-		return; /* the counter is full: the loop has been told often enough */
+	if (atomic_load(&d->lent)) {
+		atomic_store(&d->called, true);
+		board_wake(ds->board);
+	} else if (write(d->kick.fd, &one, sizeof(one)) < 0) {
+		return; /* cannot be: the counter never fills */
+	}
+}
+
+/* A kick that came in between reaches who has it, who kicks again. */
+static int host_lend(void *ctx, struct virtio_dev *dev, bool away)
+{
+	struct devices *ds = ctx;
+	struct device *d = device_of(ds, dev);
+
+	atomic_store(&d->lent, away);
+	ds->watcher.mute(ds->watcher.ctx, &d->kick, away);
+	return d->kick.fd;
 }
 
 static void host_wake_at(void *ctx, uint64_t deadline)
@@ -120,8 +137,7 @@ static int plug(struct devices *ds, struct virtio_dev *dev, enum transport trans
 
 	dev->slot = ds->n;
 	d->dev = dev;
-	d->kick = (struct watch){
-		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .ready = kicked, .owner = dev};
+	d->kick = (struct watch){.fd = eventfd(0, EFD_CLOEXEC), .ready = kicked, .owner = dev};
 	if (d->kick.fd < 0)
 		return log_fail(errno, "eventfd: %s", strerror(errno));
 	ds->n++;
@@ -204,6 +220,7 @@ int devices_init(struct devices *ds, const struct devices_conf *c, struct vm *vm
 					.kick = host_kick,
 					.wake_at = host_wake_at,
 					.bell = host_bell,
+					.lend = host_lend,
 					.await_reset = host_await_reset};
 	vm->resumed = resumed;
 	vm->resumed_ctx = ds;
@@ -249,8 +266,10 @@ bool devices_turn(struct devices *ds, uint64_t now)
 	for (unsigned i = 0; i < ds->n; i++) {
 		struct virtio_dev *dev = ds->device[i].dev;
 
-		if (dev->again)
+		if (dev->again || atomic_load(&ds->device[i].called)) {
+			atomic_store(&ds->device[i].called, false);
 			virtio_service(dev);
+		}
 		more |= dev->again;
 	}
 	return more;

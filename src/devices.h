@@ -13,6 +13,8 @@
 struct device {
 	struct virtio_dev *dev;
 	struct watch kick; /* an eventfd: the driver's notifications, and our own */
+	_Atomic bool lent; /* ... which somebody else reads; then our own are `called` */
+	_Atomic bool called;
 	union {
 		struct vpci pci;
 		struct vmmio mmio;

@@ -82,6 +82,16 @@ static int watcher_add(void *ctx, struct watch *w)
 	return epoll_ctl(l->epoll, EPOLL_CTL_ADD, w->fd, &e) < 0 ? -errno : 0;
 }
 
+/* Unlike adding once more it needs no memory, and so cannot fail. */
+static void watcher_mute(void *ctx, struct watch *w, bool mute)
+{
+	const struct loop *l = ctx;
+	struct epoll_event e = {.data.ptr = w};
+
+	e.events = mute ? EPOLLET : EPOLLIN | EPOLLOUT | EPOLLET;
+	epoll_ctl(l->epoll, EPOLL_CTL_MOD, w->fd, &e);
+}
+
 static void watcher_del(void *ctx, struct watch *w)
 {
 	const struct loop *l = ctx;
@@ -93,7 +103,8 @@ static void watcher_del(void *ctx, struct watch *w)
 
 void loop_watcher(struct loop *l, struct watcher *w)
 {
-	*w = (struct watcher){.ctx = l, .add = watcher_add, .del = watcher_del};
+	*w = (struct watcher){
+		.ctx = l, .add = watcher_add, .del = watcher_del, .mute = watcher_mute};
 }
 
 void loop_arm(struct loop *l, uint64_t deadline)

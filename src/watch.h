@@ -30,4 +30,6 @@ struct watcher {
 	int (*add)(void *ctx, struct watch *w);
 	/* Before close(); sets w->fd to -1, and leaves closing to the owner. */
 	void (*del)(void *ctx, struct watch *w);
+	/* No calls for a watched w->fd, or again; then there is one at once if it is ready. */
+	void (*mute)(void *ctx, struct watch *w, bool mute);
 };

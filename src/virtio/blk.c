@@ -3,10 +3,12 @@
  * Modelled: see blk_cmd.c; several queues; a file replaced while the guest runs.
  * Not modelled: geometry, topology, cache mode chosen by the driver (CONFIG_WCE).
  *
- * Reads and writes are tried at once, as far as the page cache takes them without waiting;
- * everything else goes to the engine, and its answer comes back in another turn. Until then a slot
- * holds what is needed: no chain. Device lock held, in the loop's thread, but for the functions in
- * blk.h.
+ * Who does nothing but write, where each write may wait (ext4), needs the loop for nothing: then
+ * the disk's bell is lent to the worker, which takes the writes from the queues, makes the calls
+ * and answers, and no second thread has to wake up. At anything else it calls the loop, and any
+ * turn of the loop takes the bell back.
+ *
+ * Device lock held, in the loop's thread, but for what is the worker's and the functions in blk.h.
  */
 #include "blk.h"
 
@@ -17,20 +19,17 @@
 
 #include "../clock.h"
 #include "../log.h"
-#include "blk_call.h"
-#include "blk_cmd.h"
 #include "blk_slot.h"
+#include "blk_take.h"
 
 #define BLK_SEG_MAX       (QUEUE_SIZE_MAX - 2u) /* beside header and status */
 #define BLK_DISCARD_ALIGN 8u                    /* sectors: a block of most file systems */
 
-/* What a turn copies out of the page cache or into it, and so what one request at most does. */
-#define BLK_TURN_BYTES (1 * MIB)
 /* The longest that a queue waits behind a write before it is looked at all the same. */
-#define BLK_HUSH_NS    (NSEC / 1000)
-#define BLK_BUSY       16u /* rows of writes */
+#define BLK_HUSH_NS  (NSEC / 1000)
+#define BLK_BUSY     16u /* rows of writes */
 /* When the kernel has no memory to start requests. */
-#define BLK_RETRY_NS   (NSEC / 100)
+#define BLK_RETRY_NS (NSEC / 100)
 
 /* Device configuration [5.2.4], little-endian. */
 struct blk_config {
@@ -45,11 +44,6 @@ struct blk_config {
 _Static_assert(sizeof(struct blk_config) == 60, "as far as WRITE_ZEROES");
 _Static_assert(sizeof(struct blk_config) <= VIRTIO_CONFIG_MAX, "fits");
 
-static struct blk *blk_of(struct virtio_dev *d)
-{
-	return (struct blk *)((char *)d - offsetof(struct blk, dev));
-}
-
 const char *blk_id(const struct blk *b)
 {
 	return b->id[0] ? b->id : b->file[b->current].id;
@@ -60,205 +54,6 @@ static void config_capacity(struct blk *b)
 	uint64_t sectors = b->file[b->current].sectors;
 
 	memcpy(b->dev.config + offsetof(struct blk_config, capacity), &sectors, sizeof(sectors));
-}
-
-/* --- answers --- */
-
-static void answer(struct blk *b, unsigned n, uint16_t head, uint8_t *at, uint8_t status,
-		   uint32_t written)
-{
-	if (status != VIRTIO_BLK_S_OK)
-		b->dev.errors++;
-	__atomic_store_n(at, status, __ATOMIC_RELEASE); /* after the data */
-	queue_push(&b->dev.queue[n], head, status == VIRTIO_BLK_S_OK ? written + 1 : 1);
-}
-
-/* After a reset began, or the ring broke, nothing is given back. */
-static bool may_answer(const struct virtio_dev *d)
-{
-	return d->started && !d->stopping && !d->broken;
-}
-
-static void slot_ended(struct blk *b, struct blk_slot *s)
-{
-	static const char *const name[] = {
-		[BLK_OP_READ] = "reading",   [BLK_OP_WRITE] = "writing",
-		[BLK_OP_FLUSH] = "flushing", [BLK_OP_DISCARD] = "discarding",
-		[BLK_OP_ZERO] = "zeroing",   [BLK_OP_UNMAP] = "zeroing",
-	};
-	const struct blk_req *r = &s->req;
-	bool data = r->op == BLK_OP_READ || r->op == BLK_OP_WRITE;
-	bool good = r->result == (data ? (int64_t)r->len : 0), alive = may_answer(&b->dev);
-
-	if (good && alive && blk_slot_start_range(b, s))
-		return;
-	if (!good && alive)
-		log_guest("disk %s: %s %llu bytes at %llu failed: %s", blk_id(b), name[r->op],
-			  (unsigned long long)r->len, (unsigned long long)r->off,
-			  r->result < 0 ? strerror((int)-r->result) : "the file is shorter");
-	if (alive)
-		answer(b, s->queue, s->head, s->status, good ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR,
-		       s->written);
-	blk_slot_put(b, s);
-}
-
-/* --- requests --- */
-
-/* Bytes that the page cache gave or took at once; the rest of *cmd is left. */
-static uint32_t try_cache(struct blk *b, struct blk_cmd *cmd)
-{
-	struct blk_file *f = &b->file[b->current];
-	bool in = cmd->type == VIRTIO_BLK_T_IN, *nowait = in ? &f->reads_nowait : &f->writes_nowait;
-	off_t at = (off_t)(cmd->sector * BLK_SECTOR);
-	ssize_t got;
-
-	if (!*nowait || cmd->len == 0 || cmd->len > BLK_TURN_BYTES || (!in && blk_stable(b)))
-		return 0;
-	got = in ? preadv2(f->fd, cmd->data, (int)cmd->iovs, at, RWF_NOWAIT)
-		 : pwritev2(f->fd, cmd->data, (int)cmd->iovs, at, RWF_NOWAIT);
-	if (got < 0) {
-		*nowait = errno != EOPNOTSUPP;
-		return 0; /* whatever it is, the engine meets it, too */
-	}
-	b->budget -= MIN((uint64_t)got, b->budget);
-	blk_iov_cut(&cmd->data, &cmd->iovs, (uint64_t)got);
-	return (uint32_t)got;
-}
-
-static void start_data(struct blk *b, struct blk_slot *s, const struct blk_cmd *cmd, uint32_t done)
-{
-	bool in = cmd->type == VIRTIO_BLK_T_IN;
-
-	blk_slot_buffers(b, s, cmd->data, cmd->iovs);
-	s->written = in ? cmd->len : 0;
-	blk_slot_start(b, s, in ? BLK_OP_READ : BLK_OP_WRITE, cmd->sector * BLK_SECTOR + done,
-		       cmd->len - done);
-}
-
-static void start_ranges(struct blk *b, struct blk_slot *s, const struct blk_cmd *cmd)
-{
-	s->discard = cmd->type == VIRTIO_BLK_T_DISCARD;
-	s->ranges = (uint8_t)cmd->ranges;
-	memcpy(s->todo, cmd->range, cmd->ranges * sizeof(cmd->range[0]));
-	if (blk_slot_start_range(b, s))
-		return;
-	answer(b, s->queue, s->head, s->status, VIRTIO_BLK_S_OK, 0);
-	blk_slot_put(b, s);
-}
-
-/* Hands it to the engine, from byte `done` on. */
-static void start(struct blk *b, unsigned n, uint16_t head, const struct blk_cmd *cmd,
-		  uint32_t done)
-{
-	struct blk_slot *s = blk_slot_get(b);
-
-	s->queue = (uint8_t)n;
-	s->head = head;
-	s->status = cmd->status;
-	switch (cmd->type) {
-	case VIRTIO_BLK_T_IN:
-	case VIRTIO_BLK_T_OUT: start_data(b, s, cmd, done); break;
-	case VIRTIO_BLK_T_FLUSH: blk_slot_start(b, s, BLK_OP_FLUSH, 0, 0); break;
-	default: start_ranges(b, s, cmd); break;
-	}
-}
-
-static void count(struct blk_counters *count, const struct blk_cmd *cmd)
-{
-	switch (cmd->type) {
-	case VIRTIO_BLK_T_IN:
-		count->reads++;
-		count->read_bytes += cmd->len;
-		break;
-	case VIRTIO_BLK_T_OUT:
-		count->writes++;
-		count->write_bytes += cmd->len;
-		break;
-	case VIRTIO_BLK_T_FLUSH: count->flushes++; break;
-	case VIRTIO_BLK_T_DISCARD: count->discards++; break;
-	case VIRTIO_BLK_T_WRITE_ZEROES: count->zeroes++; break;
-	}
-}
-
-static void carry_out(struct blk *b, unsigned n, struct chain *c, struct blk_cmd *cmd)
-{
-	uint32_t done = 0;
-
-	count(&b->count, cmd);
-	switch (cmd->type) {
-	case VIRTIO_BLK_T_GET_ID: done = (uint32_t)chain_write(c, 0, blk_id(b), BLK_ID_LEN); break;
-	case VIRTIO_BLK_T_IN:
-	case VIRTIO_BLK_T_OUT:
-		done = try_cache(b, cmd);
-		b->count.cached += done == cmd->len;
-		if (done == cmd->len)
-			break;
-		start(b, n, c->head, cmd, done);
-		return;
-	default: start(b, n, c->head, cmd, 0); return;
-	}
-	answer(b, n, c->head, cmd->status, VIRTIO_BLK_S_OK,
-	       cmd->type == VIRTIO_BLK_T_OUT ? 0 : done);
-}
-
-/* Is there room, in flight and in this turn? */
-static bool has_room(struct blk *b, const struct blk_cmd *cmd)
-{
-	bool data = cmd->type == VIRTIO_BLK_T_IN || cmd->type == VIRTIO_BLK_T_OUT;
-
-	if (!blk_slot_free(b, data ? cmd->iovs : 0)) {
-		b->starved = true;
-		return false;
-	}
-	if (data && cmd->len > b->budget && cmd->len <= BLK_TURN_BYTES) {
-		b->dev.again = true;
-		return false;
-	}
-	return true;
-}
-
-static bool throttled(struct virtio_dev *d, const struct blk_cmd *cmd) REQUIRES(d->lock)
-{
-	struct blk *b = blk_of(d);
-	uint64_t bytes = 0, until;
-
-	if (!limiter_limits(&b->limit))
-		return false;
-	if (cmd->type == VIRTIO_BLK_T_IN || cmd->type == VIRTIO_BLK_T_OUT)
-		bytes = cmd->len;
-	for (unsigned i = 0; i < cmd->ranges && cmd->type == VIRTIO_BLK_T_WRITE_ZEROES; i++)
-		bytes += (uint64_t)cmd->range[i].sectors * BLK_SECTOR;
-	until = limiter_take(&b->limit, bytes, clock_now());
-	if (until)
-		virtio_wake_at(d, until);
-	return until != 0;
-}
-
-/* false: it has to wait. */
-static bool take(struct virtio_dev *d, unsigned n, struct chain *c) REQUIRES(d->lock)
-{
-	struct blk *b = blk_of(d);
-	const struct blk_rules rules = {
-		.sectors = b->file[b->current].sectors, .offered = d->offered, .acked = d->acked};
-	struct blk_cmd cmd;
-	uint8_t status;
-
-	if (!blk_cmd_read(&cmd, c)) {
-		b->count.refused++;
-		d->errors++;
-		queue_push(&d->queue[n], c->head, 0);
-		return true;
-	}
-	status = blk_cmd_check(&cmd, &rules);
-	if (status != VIRTIO_BLK_S_OK) {
-		b->count.refused++;
-		answer(b, n, c->head, cmd.status, status, 0);
-		return true;
-	}
-	if (!has_room(b, &cmd) || throttled(d, &cmd))
-		return false;
-	carry_out(b, n, c, &cmd);
-	return true;
 }
 
 /* --- queues --- */
@@ -319,12 +114,13 @@ static void serve(struct virtio_dev *d, unsigned n) REQUIRES(d->lock)
 			CLEAR(b->stuck, BIT(n));
 			return;
 		}
-		if (!take(d, n, &c)) {
+		if (!blk_take(d, n, &c)) {
 			queue_unpop(q); /* whoever makes room or time goes on here */
 			return;
 		}
 	}
-	d->again = true;
+	if (!b->by_worker) /* who calls the loop, since the queue is still `stuck` */
+		d->again = true;
 }
 
 /* All queues, in turn the first. */
@@ -347,19 +143,52 @@ static void flush_queues(struct virtio_dev *d) REQUIRES(d->lock)
 	blk_pace_shown(&blk_of(d)->pace);
 }
 
-/* Are the answers that are there to wait for more? Then the loop looks again in time. */
-static bool hold(struct virtio_dev *d, uint64_t chains_before) REQUIRES(d->lock)
+/* Answers that the driver has not seen. */
+static unsigned held_now(const struct virtio_dev *d) REQUIRES(d->lock)
 {
 	unsigned held = 0;
-	uint64_t until;
 
 	for (unsigned i = 0; i < d->queues; i++)
 		held += (uint16_t)(d->queue[i].used_idx - d->queue[i].signalled);
-	until = blk_pace(&blk_of(d)->pace, (unsigned)(d->chains - chains_before), held,
-			 clock_now());
-	if (until)
-		virtio_wake_at(d, until);
-	return until != 0;
+	return held;
+}
+
+/* When to look again if the answers that are there are to wait for more; 0: they are not. */
+static uint64_t hold(struct virtio_dev *d) REQUIRES(d->lock)
+{
+	struct blk *b = blk_of(d);
+	unsigned held = held_now(d), came = (unsigned)(d->chains - b->chains_seen);
+
+	if (!held)
+		return 0;
+	b->chains_seen = d->chains;
+	return blk_pace(&b->pace, came, held, clock_now());
+}
+
+/* While writes are under way, since the worker looks at the queues when the last of them ended. */
+static bool lend(struct virtio_dev *d) REQUIRES(d->lock)
+{
+	struct blk *b = blk_of(d);
+
+	if (b->steady < BLK_STEADY || !b->writing || !d->host->lend || limiter_limits(&b->limit) ||
+	    !blk_io_can_lend(b->io))
+		return false;
+	b->lent = true;
+	b->hushed = false;
+	blk_io_lend(b->io, &b->user, d->host->lend(d->host->ctx, d, true));
+	return true;
+}
+
+static void take_back(struct virtio_dev *d) REQUIRES(d->lock)
+{
+	struct blk *b = blk_of(d);
+
+	if (!b->lent)
+		return;
+	b->lent = false;
+	b->steady = 0;
+	blk_io_take_back(b->io);
+	d->host->lend(d->host->ctx, d, false);
 }
 
 static void submit(struct virtio_dev *d) REQUIRES(d->lock)
@@ -371,34 +200,47 @@ static void submit(struct virtio_dev *d) REQUIRES(d->lock)
 static void blk_turn(struct virtio_dev *d) REQUIRES(d->lock)
 {
 	struct blk *b = blk_of(d);
-	uint64_t before = d->chains;
+	bool was_lent = b->lent; /* who called it back is not to find it lent again */
+	uint64_t until;
 
+	take_back(d);
 	b->starved = b->hushed = false;
 	b->stuck = 0;
 	b->budget = BLK_TURN_BYTES;
 	serve_all(d);
 	submit(d);
 	if (virtio_live(d)) {
-		if (busy(b))
+		if (!was_lent && lend(d))
+			;
+		else if (busy(b))
 			hush(d);
-		else if (hold(d, before))
-			return;
+		else if ((until = hold(d)))
+			return virtio_wake_at(d, until);
 		else
 			d->again |= listen_all(d);
 	}
 	flush_queues(d);
 }
 
+/*
+ * While the bell is lent, hush and hold are the worker's; but what the kernel refused to start is
+ * to be tried again.
+ */
 static void blk_tick(struct virtio_dev *d, uint64_t now) REQUIRES(d->lock)
 {
-	blk_turn(d);
+	if (blk_of(d)->lent)
+		submit(d);
+	else
+		blk_turn(d);
 }
 
 static bool blk_stop(struct virtio_dev *d) REQUIRES(d->lock)
 {
 	struct blk *b = blk_of(d);
-	struct blk_req *r, *list = blk_io_cancel(b->io, &b->user);
+	struct blk_req *r, *list;
 
+	take_back(d);
+	list = blk_io_cancel(b->io, &b->user);
 	b->pace = (struct blk_pace){0};
 	while ((r = list)) {
 		list = r->next;
@@ -412,24 +254,14 @@ static struct blk *blk_of_user(struct blk_user *u)
 	return (struct blk *)((char *)u - offsetof(struct blk, user));
 }
 
-static void all_ended(struct blk *b, struct blk_req *list)
-{
-	struct blk_req *r;
-
-	while ((r = list)) {
-		list = r->next;
-		slot_ended(b, blk_slot_of(r));
-	}
-}
-
 static void blk_done(struct blk_user *u, struct blk_req *list)
 {
 	struct blk *b = blk_of_user(u);
 	struct virtio_dev *d = &b->dev;
 
 	virtio_lock(d);
-	all_ended(b, list);
-	if ((b->starved || b->hushed || b->pace.held_at) && virtio_live(d)) {
+	blk_ended(b, list);
+	if ((b->starved || b->hushed || b->lent || b->pace.held_at) && virtio_live(d)) {
 		blk_turn(d);
 	} else {
 		submit(d);
@@ -440,21 +272,87 @@ static void blk_done(struct blk_user *u, struct blk_req *list)
 	virtio_unlock(d);
 }
 
-/* The worker's thread: it answers, and leaves to the loop what would start something. */
-static void blk_wrote(struct blk_user *u, struct blk_req *list)
+/* --- the worker's thread --- */
+
+/* Takes what is there. false: something among it is the loop's, who goes on. */
+static bool take_row(struct virtio_dev *d) REQUIRES(d->lock)
+{
+	struct blk *b = blk_of(d);
+
+	b->by_worker = true;
+	b->stuck = 0;
+	b->budget = BLK_TURN_BYTES;
+	serve_all(d);
+	b->by_worker = false;
+	return virtio_live(d) && !b->stuck;
+}
+
+/*
+ * The bell rang, or writes ended, or it is time to look again: what a turn of the loop does, with
+ * writes alone. false: the loop has to go on.
+ */
+static bool worker_turn(struct virtio_dev *d) REQUIRES(d->lock)
+{
+	struct blk *b = blk_of(d);
+
+	for (unsigned i = 0; i < 2; i++) {
+		if (!virtio_live(d) || (!b->writing && !take_row(d)))
+			return false;
+		if (b->writing && blk_pace_goes_on(&b->pace, held_now(d), clock_now()))
+			return true;
+		b->user.look_at = b->writing ? 0 : hold(d);
+		if (!b->user.look_at)
+			flush_queues(d);
+		if (b->writing || b->user.look_at || !listen_all(d))
+			return true;
+	}
+	return false; /* a driver that publishes what is no write, all the time */
+}
+
+static bool any_slow(const struct blk_req *r)
+{
+	while (r && !r->slow)
+		r = r->next;
+	return r != NULL;
+}
+
+/* Without the bell it answers, and that is all. */
+static struct blk_req *blk_wrote(struct blk_user *u, struct blk_req *list)
 {
 	struct blk *b = blk_of_user(u);
 	struct virtio_dev *d = &b->dev;
+	bool slow = any_slow(list), rang = !list && !u->look_at;
+	bool loops; /* is it the loop's turn? */
+	struct blk_req *row;
 
 	virtio_lock(d);
-	all_ended(b, list);
-	flush_queues(d);
-	if (b->starved || unhush(d))
+	blk_ended(b, list);
+	u->look_at = 0;
+	d->kicks += b->lent && rang;
+	if (b->lent)
+		loops = !worker_turn(d) || slow;
+	else
+		loops = !list || b->starved || unhush(d);
+	if (loops || !b->lent)
+		flush_queues(d);
+	if (loops)
 		d->host->kick(d->host->ctx, d);
+	row = blk_list_take(&b->row);
 	if (d->stopping && b->in_flight == 0)
 		virtio_stopped(d);
 	virtio_unlock(d);
+	return row;
 }
+
+/* Another disk has work for the worker. Its lock may be held: not this one's. */
+static void blk_recall(struct blk_user *u)
+{
+	struct virtio_dev *d = &blk_of_user(u)->dev;
+
+	d->host->kick(d->host->ctx, d);
+}
+
+/* --- what it is --- */
 
 static const struct virtio_ops blk_ops = {
 	.name = "blk",
@@ -492,7 +390,13 @@ int blk_init(struct blk *b, const struct blk_conf *c, const struct virtio_host *
 	int err;
 
 	*b = (struct blk){
-		.io = io, .readonly = c->readonly, .user.done = blk_done, .user.wrote = blk_wrote};
+		.io = io,
+		.readonly = c->readonly,
+		.user.done = blk_done,
+		.user.wrote = blk_wrote,
+		.user.recall = blk_recall,
+	};
+	blk_list_clear(&b->row);
 	for (unsigned i = 0; i < BLK_FILES_MAX; i++)
 		b->file[i].fd = -1;
 	snprintf(b->id, sizeof(b->id), "%s", c->id);
@@ -556,6 +460,7 @@ void blk_set_limits(struct blk *b, const struct limit_conf *bytes, const struct 
 
 	virtio_lock(d);
 	limiter_set(&b->limit, bytes, ops, clock_now());
+	take_back(d);
 	if (virtio_live(d)) /* a request may wait by the old ones */
 		virtio_wake_at(d, clock_now());
 	virtio_unlock(d);

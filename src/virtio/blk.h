@@ -14,6 +14,7 @@
 #define BLK_FILES_MAX  4u   /* the disk's, and such as were replaced with requests in flight */
 #define BLK_SLOTS      256u /* requests in flight, of all queues */
 #define BLK_IOV_FEW    16u  /* buffers that a slot itself holds */
+#define BLK_STEADY     32u  /* nothing but so many writes, and the worker gets the bell */
 #define BLK_TABLES     16u  /* iovecs for slots that need more */
 
 enum blk_cache {
@@ -56,14 +57,19 @@ struct blk {
 	struct blk_table *free_table;
 	unsigned slots_used, tables_used; /* such as have ever been taken */
 	unsigned in_flight;
-	unsigned writing; /* ... of such as may wait in the page cache */
-	bool starved;     /* a queue waits for a slot or a table */
-	bool hushed;      /* the driver does not notify, since `writing` */
-	uint8_t busy;     /* so many rows of `writing` until it counts as idle */
+	unsigned writing;    /* ... of such as may wait in the page cache */
+	bool starved;        /* a queue waits for a slot or a table */
+	bool hushed;         /* the driver does not notify, since `writing` */
+	uint8_t busy;        /* so many rows of `writing` until it counts as idle */
+	unsigned steady;     /* so many requests, and nothing else, were writes */
+	bool lent;           /* the worker hears the bell */
+	bool by_worker;      /* this turn is the worker's, which takes only ... */
+	struct blk_list row; /* ... writes, to here */
 	struct blk_pace pace;
-	uint8_t stuck;   /* a bit a queue: requests wait in it that could not be taken */
-	unsigned next;   /* queue that is looked at first */
-	uint64_t budget; /* bytes that this turn may still copy out of the page cache */
+	uint64_t chains_seen; /* ... of dev.chains */
+	uint8_t stuck;        /* a bit a queue: requests wait in it that could not be taken */
+	unsigned next;        /* queue that is looked at first */
+	uint64_t budget;      /* bytes that this turn may still copy out of the page cache */
 	struct limiter limit;
 	struct blk_counters count;
 };

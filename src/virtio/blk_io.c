@@ -301,19 +301,49 @@ void blk_io_finish(struct blk_io *io)
 	io->watcher = NULL;
 }
 
+/* Not while it waits for another's bell, which would wait for this request in turn. */
 static bool for_worker(const struct blk_io *io, const struct blk_req *r)
 {
 	if (!io->ringed)
 		return true;
-	return io->helped && r->blocking && !blk_worker_stuck(&io->worker);
+	if (!io->helped || !r->blocking)
+		return false;
+	if (io->lent && io->lent != r->user) {
+		io->lent->recall(io->lent);
+		return false;
+	}
+	return !blk_worker_stuck(&io->worker);
 }
 
 void blk_io_add(struct blk_io *io, struct blk_req *r)
 {
+	blk_io_add_to(for_worker(io, r) ? &io->handed : &io->waiting, r);
+}
+
+void blk_io_add_to(struct blk_list *row, struct blk_req *r)
+{
 	r->user->leaving = false;
+	r->slow = false;
 	blk_call_begin(r);
 	r->next = NULL;
-	blk_list_add(for_worker(io, r) ? &io->handed : &io->waiting, r);
+	blk_list_add(row, r);
+}
+
+bool blk_io_can_lend(const struct blk_io *io)
+{
+	return io->ringed && io->helped && !io->lent && !blk_worker_stuck(&io->worker);
+}
+
+void blk_io_lend(struct blk_io *io, struct blk_user *u, int bell)
+{
+	io->lent = u;
+	blk_worker_lend(&io->worker, u, bell);
+}
+
+void blk_io_take_back(struct blk_io *io)
+{
+	blk_worker_lend(&io->worker, NULL, -1);
+	io->lent = NULL;
 }
 
 bool blk_io_submit(struct blk_io *io)

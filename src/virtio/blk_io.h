@@ -24,7 +24,8 @@ struct blk_io {
 	struct blk_list handed;        /* ... for the worker */
 	struct io_uring ring;
 	struct watch ring_watch;
-	unsigned in_flight; /* in the ring */
+	unsigned in_flight;    /* in the ring */
+	struct blk_user *lent; /* whose bell the worker hears; NULL: nobody's */
 	struct blk_worker worker;
 	struct watch worker_watch; /* its eventfd */
 	uint64_t submits;          /* system calls that started requests */
@@ -43,6 +44,19 @@ int blk_io_start(struct blk_io *io, int (*confine)(void));
 void blk_io_finish(struct blk_io *io);
 /* Takes a request; it starts at the next blk_io_submit() at the latest. Never fails. */
 void blk_io_add(struct blk_io *io, struct blk_req *r);
+/* The worker's thread, inside wrote(): adds a request to what that returns. */
+void blk_io_add_to(struct blk_list *row, struct blk_req *r);
+/*
+ * May a user's bell go to the worker now: is there one, with a ring beside it, and is it neither
+ * lent nor stuck?
+ */
+bool blk_io_can_lend(const struct blk_io *io);
+/*
+ * Until blk_io_take_back() the worker waits for the eventfd `bell`, which blocks, and calls
+ * u->wrote() when it was signalled. Once more may follow after that: somebody else's turn.
+ */
+void blk_io_lend(struct blk_io *io, struct blk_user *u, int bell);
+void blk_io_take_back(struct blk_io *io);
 /*
  * Starts what was added: one system call for all, but for those that have to wait until others
  * ended. false: the kernel took none, and nothing is in flight that would end: call again, later.

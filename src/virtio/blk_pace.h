@@ -11,8 +11,10 @@
 #pragma once
 #include "../util.h"
 
-#define PACE_IDLE_NS (2 * NSEC / 1000) /* without a request: what was learned is forgotten */
-#define PACE_HOLD_NS (NSEC / 1000)     /* the most that an answer is held, but for a late timer */
+#define PACE_IDLE_NS (2 * NSEC / 1000)  /* without a request: what was learned is forgotten, */
+#define PACE_LONG_NS (NSEC / 10)        /* ... also that tries were in vain */
+#define PACE_HOLD_NS (NSEC / 1000)      /* the most that an answer is held, but for a late timer */
+#define PACE_TRY_NS  (4 * PACE_HOLD_NS) /* ... in a try, while requests go on coming */
 #define PACE_LOOK_NS (10 * NSEC / 1000000) /* the shortest time between two looks */
 #define PACE_DEEP    8u                    /* requests out from which on answers are held */
 #define PACE_SHARE   4u                    /* of them: 1 in so many is held */
@@ -21,6 +23,7 @@
 
 struct blk_pace {
 	uint64_t came_at; /* when requests were taken last; 0: not lately */
+	uint64_t busy_at; /* when requests that had come were still being carried out */
 	uint64_t gap;     /* ns between requests, lately; 0: not known */
 	uint64_t held_at; /* since when answers are held; 0: they are not */
 	uint64_t look_at; /* ... and when to look again */
@@ -36,5 +39,10 @@ struct blk_pace {
  * which neither is needed. The caller's look may come earlier, for other reasons.
  */
 uint64_t blk_pace(struct blk_pace *p, unsigned came, unsigned held, uint64_t now);
+/*
+ * Requests that came are being carried out, and of others `held` answers wait: may these go on
+ * waiting? false also if they were not held before.
+ */
+bool blk_pace_goes_on(struct blk_pace *p, unsigned held, uint64_t now);
 /* The answers were shown meanwhile. */
 void blk_pace_shown(struct blk_pace *p);

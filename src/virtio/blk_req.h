@@ -27,10 +27,19 @@ struct blk_user {
 	 */
 	void (*done)(struct blk_user *u, struct blk_req *list);
 	/*
-	 * Blocking requests that the worker ended, a list by `next`: in its thread, no lock held;
-	 * nothing may be added from there. NULL: they come by done(), too.
+	 * Blocking requests that the worker ended, a list by `next`; an empty one: the bell rang
+	 * that was lent to it. In its thread, no lock held; nothing may be added from there, but
+	 * what is returned, a list by blk_io_add_to(), is begun. NULL: they come by done(), too,
+	 * and nothing is lent.
 	 */
-	void (*wrote)(struct blk_user *u, struct blk_req *list);
+	struct blk_req *(*wrote)(struct blk_user *u, struct blk_req *list);
+	uint64_t look_at; /* wrote() left it: when it is to be called without a list again; 0: never
+			   */
+	/*
+	 * Another user needs the worker: call blk_io_take_back() soon, but not from here. Loop's
+	 * thread.
+	 */
+	void (*recall)(struct blk_user *u);
 
 	struct blk_req *first, **last; /* the engine's: ended, not told yet */
 	struct blk_user *next;
@@ -42,6 +51,7 @@ struct blk_req {
 	enum blk_op op;
 	bool stable;   /* WRITE and the three after FLUSH: on the medium when it ends */
 	bool blocking; /* WRITE: likely into the page cache, which cannot say that it would wait */
+	bool slow;     /* it came back, and others would have had to wait behind it */
 	int fd;
 	struct iovec *iov; /* READ, WRITE; consumed: what is done is cut off */
 	unsigned iovs;

@@ -129,7 +129,10 @@ void blk_slot_start(struct blk *b, struct blk_slot *s, enum blk_op op, uint64_t 
 	r->stable = op != BLK_OP_READ && blk_stable(b);
 	r->blocking = op == BLK_OP_WRITE && !r->stable && !b->file[s->file].writes_nowait;
 	b->writing += r->blocking;
-	blk_io_add(b->io, r);
+	if (b->by_worker)
+		blk_io_add_to(&b->row, r);
+	else
+		blk_io_add(b->io, r);
 }
 
 bool blk_slot_start_range(struct blk *b, struct blk_slot *s)

@@ -16,8 +16,10 @@ struct blk_worker {
 	struct blk_list
 		own;        /* ended, for wrote() of one user; the thread's alone, as is the next */
 	uint64_t untold_ns; /* since when something has ended and nobody knows; 0: nothing has */
-	_Atomic uint64_t since; /* when it began the request that it is at; 0: it is at none */
-	int event;              /* eventfd, written to when something ended; it need not be read */
+	_Atomic uint64_t since;  /* when it began the request that it is at; 0: it is at none */
+	int event;               /* eventfd, written to when something ended; it need not be read */
+	struct blk_user *lender; /* whose bell it waits for while there is nothing to do, */
+	int bell;                /* this one; -1: for `news` */
 	bool started, quit;
 	int (*confine)(void);
 };
@@ -33,6 +35,11 @@ int blk_worker_start(struct blk_worker *w, int (*confine)(void));
 void blk_worker_finish(struct blk_worker *w);
 /* Adds a list, by `next`. */
 void blk_worker_put(struct blk_worker *w, struct blk_req *list);
+/*
+ * From now on it waits for `bell`, an eventfd that blocks, as well, and reads it; -1: no more. In
+ * between may be a call of u->wrote() for the last one.
+ */
+void blk_worker_lend(struct blk_worker *w, struct blk_user *u, int bell);
 /* Has it been at one request for so long that others had better not wait behind it? */
 bool blk_worker_stuck(const struct blk_worker *w);
 /* Takes what ended since, in order. */

@@ -7,7 +7,8 @@
  * threads come through the transport's registers; the loop's thread through virtio_service(),
  * virtio_tick() and the device's own descriptors. The device's functions in struct virtio_ops are
  * called from the loop's thread alone, so that they may use descriptors; registers never reach them
- * (but for config_write). What ends elsewhere may be answered there, under the lock (blk.c).
+ * (but for config_write). What ends elsewhere may be answered there, under the lock, and what was
+ * lent to another thread of ours may be taken from the queues there (blk.c).
  *
  * Life: reset -> (features, queues) -> DRIVER_OK: the vCPU latches the queues and kicks; the loop
  * calls ops->start(), then ops->notify(). Status 0 on a started device: nothing is processed any
@@ -90,6 +91,12 @@ struct virtio_host {
 	 * they arrive as register writes.
 	 */
 	void (*bell)(void *ctx, struct virtio_dev *d, uint64_t old, uint64_t gpa);
+	/*
+	 * Whoever reads the eventfd that this returns hears the driver's notifications; the loop
+	 * does not, but for kicks, until `away` is false. It blocks when read. Loop's thread. NULL:
+	 * notifications are the loop's.
+	 */
+	int (*lend)(void *ctx, struct virtio_dev *d, bool away);
 	/* Waits until the loop finished the reset. From a vCPU's thread, WITHOUT locks. */
 	void (*await_reset)(void *ctx, struct virtio_dev *d);
 };

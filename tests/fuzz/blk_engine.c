@@ -73,6 +73,32 @@ void blk_io_add(struct blk_io *io, struct blk_req *r)
 	engine.pending[engine.n++] = r;
 }
 
+void blk_io_add_to(struct blk_list *row, struct blk_req *r)
+{
+	CHECK(engine.lent == r->user && r->blocking && engine.rows < BLK_SLOTS);
+	check_request(r);
+	r->user->leaving = r->slow = false;
+	r->next = NULL;
+	blk_list_add(row, r);
+}
+
+bool blk_io_can_lend(const struct blk_io *io)
+{
+	return !engine.lent;
+}
+
+void blk_io_lend(struct blk_io *io, struct blk_user *u, int bell)
+{
+	CHECK(!engine.lent && bell == ENGINE_BELL);
+	engine.lent = engine.worker_of = u;
+}
+
+void blk_io_take_back(struct blk_io *io)
+{
+	CHECK(engine.lent);
+	engine.lent = NULL;
+}
+
 bool blk_io_submit(struct blk_io *io)
 {
 	if (engine.refuses)
@@ -166,4 +192,36 @@ void engine_end(unsigned first, unsigned n)
 	*at = NULL;
 	if (u)
 		u->done(u, list);
+}
+
+static void next_row(struct blk_req *r)
+{
+	for (; r; r = r->next) {
+		CHECK(engine.rows < BLK_SLOTS);
+		engine.row[engine.rows++] = r;
+	}
+}
+
+void engine_ring(void)
+{
+	if (engine.worker_of && !engine.rows)
+		next_row(engine.worker_of->wrote(engine.worker_of, NULL));
+}
+
+void engine_write(unsigned n, bool slow)
+{
+	struct blk_req *list = NULL, **at = &list;
+	unsigned i;
+
+	for (i = 0; i < n && i < engine.rows; i++) {
+		*at = engine.row[i];
+		carry_out(*at);
+		(*at)->slow = slow;
+		at = &(*at)->next;
+	}
+	*at = NULL;
+	engine.rows -= i;
+	memmove(engine.row, engine.row + i, engine.rows * sizeof(engine.row[0]));
+	if (list)
+		next_row(engine.worker_of->wrote(engine.worker_of, list));
 }

@@ -42,6 +42,7 @@ static int image[FILES];  /* open all the time */
 static bool cut[FILES];   /* shortened under the disk: it may grow again */
 static unsigned nowait;   /* how reads answer that do not wait */
 static uint64_t copied;   /* by those, in this turn */
+static bool away;         /* the bell, at the worker's */
 static uint64_t contents; /* hash of a read-only disk */
 
 int clock_gettime(clockid_t id, struct timespec *ts)
@@ -81,9 +82,12 @@ static void check_all(void)
 	const struct virtio_dev *d = &b.dev;
 	unsigned of_queue[QUEUES] = {0}, of_file[BLK_FILES_MAX] = {0};
 
-	CHECK(b.in_flight == engine.n && b.in_flight <= BLK_SLOTS);
-	for (unsigned i = 0; i < engine.n; i++) {
-		const struct blk_slot *s = blk_slot_of(engine.pending[i]);
+	CHECK(b.in_flight == engine.n + engine.rows && b.in_flight <= BLK_SLOTS);
+	CHECK(b.lent == away && b.lent == (engine.lent == &b.user) && !b.by_worker);
+	CHECK(!b.row.first);
+	for (unsigned i = 0; i < engine.n + engine.rows; i++) {
+		const struct blk_slot *s =
+			blk_slot_of(i < engine.n ? engine.pending[i] : engine.row[i - engine.n]);
 
 		of_queue[s->queue]++;
 		of_file[s->file]++;
@@ -102,7 +106,8 @@ static void check_all(void)
 		CHECK(out <= q->mask + 1u || !q->started);
 		/* All is shown, or held for a moment. */
 		CHECK(q->signalled == q->used_idx ||
-		      (b.pace.held_at && d->deadline <= b.pace.look_at));
+		      (b.pace.held_at &&
+		       (b.lent ? engine.rows || b.user.look_at : d->deadline <= b.pace.look_at)));
 	}
 	CHECK(d->started || b.in_flight == 0);
 }
@@ -169,8 +174,27 @@ static void drain(void)
 {
 	engine.refuses = false;
 	blk_io_submit(&engine.io);
-	while (engine.started)
+	while (engine.started || engine.rows) {
 		engine_end(0, BLK_SLOTS);
+		engine_write(BLK_SLOTS, false);
+	}
+}
+
+static int on_lend(void *ctx, struct virtio_dev *d, bool lent)
+{
+	CHECK(lent != away);
+	away = lent;
+	return ENGINE_BELL;
+}
+
+static void worker(unsigned how)
+{
+	if (how < 2)
+		engine_ring();
+	else if (how < 7)
+		engine_write(how < 5 ? how - 1 : BLK_SLOTS, how == 6);
+	else
+		b.steady = BLK_STEADY; /* after so many writes */
 }
 
 static void bring_up(struct input *in)
@@ -429,7 +453,11 @@ static void step(uint8_t op, struct input *in)
 			b.dev.paused = op & 0x10;
 		break;
 	case 14: put(input_take(in, 2), input_take(in, 4), 4); break; /* rings, too */
-	default: serve();
+	default:
+		if (op & 0x80)
+			worker(op >> 4 & 7);
+		else
+			serve();
 	}
 }
 
@@ -462,6 +490,8 @@ static void make(struct input *in)
 	restore();
 	memset(ram.host, 0, LOW + HIGH);
 	driver_host_init(&h);
+	h.host.lend = on_lend;
+	away = false;
 	engine_reset(&ram);
 	now = NSEC;
 	nowait = 0;

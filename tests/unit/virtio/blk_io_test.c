@@ -1024,11 +1024,12 @@ static void long_row_is_told_of_meanwhile(void **state)
 static pthread_t wrote_in;
 static sem_t wrote_once;
 
-static void wrote(struct blk_user *u, struct blk_req *list)
+static struct blk_req *wrote(struct blk_user *u, struct blk_req *list)
 {
 	wrote_in = pthread_self();
 	done(u, list);
 	sem_post(&wrote_once);
+	return NULL;
 }
 
 static void users_that_ask_for_it_hear_from_the_worker_itself(void **state)

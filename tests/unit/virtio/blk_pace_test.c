@@ -88,12 +88,45 @@ static void a_quarter_of_many_shares_an_interrupt(void **state)
 	assert_in_range(cost.idle, 0, 100000 * 4 * US / 50);
 }
 
-/* It could not have many out within the time that an answer may be held. */
+/* It has fewer out by the end of a try, and no reason to wait. */
 static void a_slow_driver_is_not_kept_waiting(void **state)
 {
 	drive(32, 300 * US, 10000);
-	assert_in_range(cost.shown, 9900, 10000);
-	assert_in_range(cost.longest, 1, PACE_HOLD_NS + 300 * US);
+	assert_in_range(cost.longest, 1, PACE_TRY_NS + 300 * US);
+	assert_in_range(cost.idle, 0, 10000 * 300 * US / 100);
+}
+
+/* It could not have many out within the time that an answer may be held. */
+static void a_very_slow_driver_is_shown_each_answer(void **state)
+{
+	drive(32, 900 * US, 10000);
+	assert_in_range(cost.shown, 9800, 10000);
+	assert_in_range(cost.longest, 1, PACE_TRY_NS + 900 * US);
+}
+
+/* Carrying requests out is no idleness, however long it takes. */
+static void long_work_is_not_forgotten(void **state)
+{
+	drive(32, 4 * US, 10000);
+	assert_true(p.depth >= PACE_DEEP);
+	now += 3 * PACE_IDLE_NS;
+	assert_false(blk_pace_goes_on(&p, 1, now));
+	assert_true(blk_pace(&p, 4, 4, now) != 0);
+	assert_true(p.depth >= PACE_DEEP);
+}
+
+static void answers_wait_for_work_that_is_under_way(void **state)
+{
+	uint64_t start;
+
+	drive(32, 4 * US, 10000);
+	start = now += 4 * US;
+	assert_false(blk_pace_goes_on(&p, 1, now)); /* not held yet */
+	assert_true(blk_pace(&p, 1, 1, now) != 0);
+	assert_true(blk_pace_goes_on(&p, p.depth / PACE_SHARE - 1, now));
+	assert_false(blk_pace_goes_on(&p, p.depth / PACE_SHARE, now));
+	assert_true(blk_pace_goes_on(&p, 1, start + PACE_HOLD_NS - 1));
+	assert_false(blk_pace_goes_on(&p, 1, start + PACE_HOLD_NS));
 }
 
 static void it_learns_that_there_are_fewer(void **state)
@@ -125,6 +158,21 @@ static void a_disk_that_was_idle_holds_nothing(void **state)
 		now += PACE_IDLE_NS + 1;
 		assert_true(blk_pace(&p, 1, 1, now) == 0);
 	}
+}
+
+/* A driver that has one request out, and a host that takes its CPU away now and then. */
+static void short_pauses_do_not_bring_tries_back(void **state)
+{
+	drive(1, 20 * US, 20000);
+	memset(&cost, 0, sizeof(cost));
+	for (unsigned i = 0; i < 200; i++) {
+		drive(1, 20 * US, 100);
+		now += 2 * PACE_IDLE_NS;
+	}
+	assert_in_range(cost.idle, 0, 20000 * 20 * US / 500);
+	now += PACE_LONG_NS + 1;
+	drive(32, 4 * US, 2 * PACE_TRY_MIN); /* somebody else, perhaps */
+	assert_int_equal(p.depth, 32);
 }
 
 static void nothing_is_held_without_an_answer(void **state)
@@ -168,7 +216,7 @@ static void a_try_has_its_end_however_much_comes(void **state)
 		held += 5;
 		until = blk_pace(&p, 5, held, now);
 	}
-	assert_in_range(now, start, start + 2 * PACE_HOLD_NS);
+	assert_in_range(now, start, start + PACE_TRY_NS + PACE_HOLD_NS);
 	assert_int_equal(p.depth, held);
 }
 
@@ -199,9 +247,13 @@ int main(void)
 		T(a_few_out_are_not_held),
 		T(a_quarter_of_many_shares_an_interrupt),
 		T(a_slow_driver_is_not_kept_waiting),
+		T(a_very_slow_driver_is_shown_each_answer),
+		T(long_work_is_not_forgotten),
+		T(answers_wait_for_work_that_is_under_way),
 		T(it_learns_that_there_are_fewer),
 		T(it_learns_that_there_are_more),
 		T(a_disk_that_was_idle_holds_nothing),
+		T(short_pauses_do_not_bring_tries_back),
 		T(nothing_is_held_without_an_answer),
 		T(a_look_before_its_time_decides_nothing),
 		T(a_try_has_its_end_however_much_comes),

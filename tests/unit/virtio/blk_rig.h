@@ -296,6 +296,40 @@ static inline uint32_t await(unsigned n)
 	return back.len;
 }
 
+/* The loop's timer, where answers wait for it. */
+static inline void tick_held(void)
+{
+	uint64_t until;
+
+	virtio_lock(&blk.dev);
+	until = blk.pace.held_at && !blk.lent ? blk.dev.deadline : NEVER;
+	virtio_unlock(&blk.dev);
+	if (until != NEVER)
+		virtio_tick(&blk.dev, until);
+}
+
+/* Waits for the worker, which answers without the loop. */
+static inline void await_worker(unsigned n)
+{
+	struct driver_done back;
+	unsigned ms = 0, left = n;
+
+	while (left) {
+		assert_true(ms++ < DISK_PATIENCE_MS);
+		disk_turn_within(&io, 1);
+		virtio_lock(&blk.dev);
+		while (left && driver_used(&drv[0], &back))
+			left--;
+		virtio_unlock(&blk.dev);
+		tick_held();
+	}
+}
+
+static inline void release_writes(void)
+{
+	__atomic_store_n(&writes_held, false, __ATOMIC_SEQ_CST);
+}
+
 static inline void assert_none_back(unsigned n)
 {
 	struct driver_done back;

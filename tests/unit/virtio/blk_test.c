@@ -187,22 +187,6 @@ static void half_written_is_finished_by_the_engine(void **state)
 	assert_sectors(11, 1, -1);
 }
 
-/* Waits for the worker, which answers without the loop. */
-static void await_worker(unsigned n)
-{
-	struct driver_done back;
-	unsigned ms = 0, left = n;
-
-	while (left) {
-		assert_true(ms++ < DISK_PATIENCE_MS);
-		disk_turn_within(&io, 1);
-		virtio_lock(&blk.dev);
-		while (left && driver_used(&drv[0], &back))
-			left--;
-		virtio_unlock(&blk.dev);
-	}
-}
-
 /* Such as ext4. The worker takes them from then on, if there is one. */
 static void file_system_without_such_writes_is_remembered(void **state)
 {
@@ -263,6 +247,7 @@ static void worker_has_the_loop_go_on(void **state)
 			virtio_unlock(&blk.dev);
 			if (kicked)
 				virtio_service(&blk.dev);
+			tick_held();
 		}
 	}
 	assert_int_equal(blk.in_flight, 0);
@@ -282,11 +267,6 @@ static void start_held(void **state, unsigned n)
 		add(VIRTIO_BLK_T_OUT, i, DATA, 512);
 	assert_true(driver_publish(&drv[0]));
 	virtio_service(&blk.dev);
-}
-
-static void release_writes(void)
-{
-	__atomic_store_n(&writes_held, false, __ATOMIC_SEQ_CST);
 }
 
 static void busy_disk_is_told_once_of_many_writes(void **state)
