@@ -56,10 +56,12 @@ static int host_lend(void *ctx, struct virtio_dev *dev, bool away)
 static void host_wake_at(void *ctx, uint64_t deadline)
 {
 	struct devices *ds = ctx;
+	uint64_t next = atomic_load(&ds->next);
 
-	if (deadline >= ds->next)
-		return;
-	ds->next = deadline;
+	do {
+		if (deadline >= next)
+			return;
+	} while (!atomic_compare_exchange_weak(&ds->next, &next, deadline));
 	board_wake_at(ds->board, deadline);
 }
 
@@ -254,14 +256,16 @@ size_t devices_cmdline(const struct devices_conf *c, char *buf, size_t size)
 
 bool devices_turn(struct devices *ds, uint64_t now)
 {
+	uint64_t next = atomic_load(&ds->next);
 	bool more = false;
 
-	if (now >= ds->next) {
-		ds->next = NEVER;
+	if (now >= next) {
+		/* Before the devices are asked: what they ask for meanwhile stays. */
+		atomic_store(&ds->next, NEVER);
 		for (unsigned i = 0; i < ds->n; i++)
 			host_wake_at(ds, virtio_tick(ds->device[i].dev, now));
-	} else if (ds->next != NEVER) {
-		board_wake_at(ds->board, ds->next); /* the timer has fired for something else */
+	} else if (next != NEVER) {
+		board_wake_at(ds->board, next); /* the timer has fired for something else */
 	}
 	for (unsigned i = 0; i < ds->n; i++) {
 		struct virtio_dev *dev = ds->device[i].dev;

@@ -28,9 +28,9 @@ struct devices {
 	struct board *board;
 	struct virtio_host host;
 	struct watcher watcher;
-	uint64_t next; /* when the earliest virtio_tick() is due */
-	bool sockets;  /* some device makes sockets while the guest runs */
-	bool vhost;    /* some network's packets are moved by the kernel */
+	_Atomic uint64_t next; /* when the earliest virtio_tick() is due, at the latest */
+	bool sockets;          /* some device makes sockets while the guest runs */
+	bool vhost;            /* some network's packets are moved by the kernel */
 
 	struct blk_io io;
 	struct blk disk[DISKS_MAX];

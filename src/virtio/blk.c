@@ -3,10 +3,10 @@
  * Modelled: see blk_cmd.c; several queues; a file replaced while the guest runs.
  * Not modelled: geometry, topology, cache mode chosen by the driver (CONFIG_WCE).
  *
- * Who does nothing but write, where each write may wait (ext4), needs the loop for nothing: then
- * the disk's bell is lent to the worker, which takes the writes from the queues, makes the calls
- * and answers, and no second thread has to wake up. At anything else it calls the loop, and any
- * turn of the loop takes the bell back.
+ * Who only writes, where a write may wait in the page cache (ext4), and reads what that holds,
+ * needs the loop for nothing: then the disk's bell is lent to the worker, which takes requests from
+ * the queues, makes the calls and answers, and no second thread has to wake up. At anything else,
+ * or held up, it calls the loop, or is called for, and any turn of the loop takes the bell back.
  *
  * Device lock held, in the loop's thread, but for what is the worker's and the functions in blk.h.
  */
@@ -27,6 +27,8 @@
 
 /* The longest that a queue waits behind a write before it is looked at all the same. */
 #define BLK_HUSH_NS  (NSEC / 1000)
+/* The longest that the worker may be at what it took: meanwhile nobody hears the bell. */
+#define BLK_ROW_NS   (10 * NSEC / 1000)
 #define BLK_BUSY     16u /* rows of writes */
 /* When the kernel has no memory to start requests. */
 #define BLK_RETRY_NS (NSEC / 100)
@@ -165,17 +167,26 @@ static uint64_t hold(struct virtio_dev *d) REQUIRES(d->lock)
 	return blk_pace(&b->pace, came, held, clock_now());
 }
 
-/* While writes are under way, since the worker looks at the queues when the last of them ended. */
+/* The loop looks whether the worker has got through with what it is at. */
+static void watch_row(struct virtio_dev *d) REQUIRES(d->lock)
+{
+	struct blk *b = blk_of(d);
+
+	b->row_at = clock_now();
+	virtio_wake_at(d, b->row_at + BLK_ROW_NS);
+}
+
 static bool lend(struct virtio_dev *d) REQUIRES(d->lock)
 {
 	struct blk *b = blk_of(d);
 
-	if (b->steady < BLK_STEADY || !b->writing || !d->host->lend || limiter_limits(&b->limit) ||
+	if (b->steady < BLK_STEADY || !d->host->lend || limiter_limits(&b->limit) ||
 	    !blk_io_can_lend(b->io))
 		return false;
 	b->lent = true;
-	b->hushed = false;
+	b->hushed = b->asked = false;
 	blk_io_lend(b->io, &b->user, d->host->lend(d->host->ctx, d, true));
+	watch_row(d);
 	return true;
 }
 
@@ -223,15 +234,25 @@ static void blk_turn(struct virtio_dev *d) REQUIRES(d->lock)
 }
 
 /*
- * While the bell is lent, hush and hold are the worker's; but what the kernel refused to start is
- * to be tried again.
+ * While the bell is lent, hush and hold are the worker's, as long as it gets on: held up, by a
+ * store that hangs say, it hears no bell. An idle disk has no ticks. What the kernel refused to
+ * start is to be tried again.
  */
 static void blk_tick(struct virtio_dev *d, uint64_t now) REQUIRES(d->lock)
 {
-	if (blk_of(d)->lent)
-		submit(d);
-	else
-		blk_turn(d);
+	struct blk *b = blk_of(d);
+	bool busy = b->lent && blk_io_busy(b->io);
+
+	if (!b->lent || (busy && now >= b->row_at + BLK_ROW_NS))
+		return blk_turn(d);
+	if (busy)
+		virtio_wake_at(d, b->row_at + BLK_ROW_NS);
+	submit(d);
+}
+
+static void blk_broke(struct virtio_dev *d) REQUIRES(d->lock)
+{
+	take_back(d);
 }
 
 static bool blk_stop(struct virtio_dev *d) REQUIRES(d->lock)
@@ -284,12 +305,14 @@ static bool take_row(struct virtio_dev *d) REQUIRES(d->lock)
 	b->budget = BLK_TURN_BYTES;
 	serve_all(d);
 	b->by_worker = false;
+	if (b->writing)
+		watch_row(d);
 	return virtio_live(d) && !b->stuck;
 }
 
 /*
- * The bell rang, or writes ended, or it is time to look again: what a turn of the loop does, with
- * writes alone. false: the loop has to go on.
+ * The bell rang, or writes ended, or it is time to look again: what a turn of the loop does, as far
+ * as nothing has to wait but writes. false: the loop has to go on.
  */
 static bool worker_turn(struct virtio_dev *d) REQUIRES(d->lock)
 {
@@ -306,33 +329,25 @@ static bool worker_turn(struct virtio_dev *d) REQUIRES(d->lock)
 		if (b->writing || b->user.look_at || !listen_all(d))
 			return true;
 	}
-	return false; /* a driver that publishes what is no write, all the time */
+	return false; /* so that it does not keep the lock from the loop all the time */
 }
 
-static bool any_slow(const struct blk_req *r)
-{
-	while (r && !r->slow)
-		r = r->next;
-	return r != NULL;
-}
-
-/* Without the bell it answers, and that is all. */
+/* Without the bell it answers, and that is all; likewise once it has called the loop. */
 static struct blk_req *blk_wrote(struct blk_user *u, struct blk_req *list)
 {
 	struct blk *b = blk_of_user(u);
 	struct virtio_dev *d = &b->dev;
-	bool slow = any_slow(list), rang = !list && !u->look_at;
-	bool loops; /* is it the loop's turn? */
+	bool rang = !list && !u->look_at, loops; /* is it the loop's turn? */
 	struct blk_req *row;
 
 	virtio_lock(d);
 	blk_ended(b, list);
 	u->look_at = 0;
 	d->kicks += b->lent && rang;
-	if (b->lent)
-		loops = !worker_turn(d) || slow;
-	else
+	if (!b->lent)
 		loops = !list || b->starved || unhush(d);
+	else
+		loops = b->asked = b->asked || !worker_turn(d);
 	if (loops || !b->lent)
 		flush_queues(d);
 	if (loops)
@@ -360,6 +375,7 @@ static const struct virtio_ops blk_ops = {
 	.notify = blk_turn,
 	.stop = blk_stop,
 	.tick = blk_tick,
+	.broke = blk_broke,
 };
 
 /* --- making, changing --- */

@@ -14,7 +14,7 @@
 #define BLK_FILES_MAX  4u   /* the disk's, and such as were replaced with requests in flight */
 #define BLK_SLOTS      256u /* requests in flight, of all queues */
 #define BLK_IOV_FEW    16u  /* buffers that a slot itself holds */
-#define BLK_STEADY     32u  /* nothing but so many writes, and the worker gets the bell */
+#define BLK_STEADY     32u  /* so many requests of the simple kind, and the worker gets the bell */
 #define BLK_TABLES     16u  /* iovecs for slots that need more */
 
 enum blk_cache {
@@ -61,10 +61,12 @@ struct blk {
 	bool starved;        /* a queue waits for a slot or a table */
 	bool hushed;         /* the driver does not notify, since `writing` */
 	uint8_t busy;        /* so many rows of `writing` until it counts as idle */
-	unsigned steady;     /* so many requests, and nothing else, were writes */
+	unsigned steady;     /* so many requests, and no other lately, were such as it takes */
 	bool lent;           /* the worker hears the bell */
-	bool by_worker;      /* this turn is the worker's, which takes only ... */
-	struct blk_list row; /* ... writes, to here */
+	bool asked;          /* ... and has called the loop, which is to take it back */
+	uint64_t row_at;     /* ... and when it began what it is at */
+	bool by_worker;      /* this turn is the worker's, which puts ... */
+	struct blk_list row; /* ... what is to be written here */
 	struct blk_pace pace;
 	uint64_t chains_seen; /* ... of dev.chains */
 	uint8_t stuck;        /* a bit a queue: requests wait in it that could not be taken */

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "../clock.h"
 #include "../log.h"
 #include "blk_call.h"
 
@@ -25,6 +26,9 @@
  * what goes beyond is left to the kernel's own threads.
  */
 #define RING_INLINE    (1 * MIB)
+
+/* Who has been called back for another disk's sake does not get the worker again for so long. */
+#define SHARED_NS (NSEC / 10)
 
 #ifndef IORING_SETUP_COOP_TASKRUN
 #define IORING_SETUP_COOP_TASKRUN BIT(8)
@@ -302,7 +306,7 @@ void blk_io_finish(struct blk_io *io)
 }
 
 /* Not while it waits for another's bell, which would wait for this request in turn. */
-static bool for_worker(const struct blk_io *io, const struct blk_req *r)
+static bool for_worker(struct blk_io *io, const struct blk_req *r)
 {
 	if (!io->ringed)
 		return true;
@@ -310,6 +314,7 @@ static bool for_worker(const struct blk_io *io, const struct blk_req *r)
 		return false;
 	if (io->lent && io->lent != r->user) {
 		io->lent->recall(io->lent);
+		io->shared_at = clock_now();
 		return false;
 	}
 	return !blk_worker_stuck(&io->worker);
@@ -323,7 +328,6 @@ void blk_io_add(struct blk_io *io, struct blk_req *r)
 void blk_io_add_to(struct blk_list *row, struct blk_req *r)
 {
 	r->user->leaving = false;
-	r->slow = false;
 	blk_call_begin(r);
 	r->next = NULL;
 	blk_list_add(row, r);
@@ -331,7 +335,13 @@ void blk_io_add_to(struct blk_list *row, struct blk_req *r)
 
 bool blk_io_can_lend(const struct blk_io *io)
 {
-	return io->ringed && io->helped && !io->lent && !blk_worker_stuck(&io->worker);
+	return io->ringed && io->helped && !io->lent && !blk_worker_stuck(&io->worker) &&
+	       (!io->shared_at || clock_now() > io->shared_at + SHARED_NS);
+}
+
+bool blk_io_busy(struct blk_io *io)
+{
+	return io->helped && blk_worker_busy(&io->worker);
 }
 
 void blk_io_lend(struct blk_io *io, struct blk_user *u, int bell)

@@ -26,6 +26,7 @@ struct blk_io {
 	struct watch ring_watch;
 	unsigned in_flight;    /* in the ring */
 	struct blk_user *lent; /* whose bell the worker hears; NULL: nobody's */
+	uint64_t shared_at;    /* when another user needed it meanwhile; 0: none has */
 	struct blk_worker worker;
 	struct watch worker_watch; /* its eventfd */
 	uint64_t submits;          /* system calls that started requests */
@@ -47,10 +48,12 @@ void blk_io_add(struct blk_io *io, struct blk_req *r);
 /* The worker's thread, inside wrote(): adds a request to what that returns. */
 void blk_io_add_to(struct blk_list *row, struct blk_req *r);
 /*
- * May a user's bell go to the worker now: is there one, with a ring beside it, and is it neither
- * lent nor stuck?
+ * May a user's bell go to the worker now: is there one, with a ring beside it, is it neither lent
+ * nor stuck, and has no other user needed it lately?
  */
 bool blk_io_can_lend(const struct blk_io *io);
+/* Has the worker anything to do? */
+bool blk_io_busy(struct blk_io *io);
 /*
  * Until blk_io_take_back() the worker waits for the eventfd `bell`, which blocks, and calls
  * u->wrote() when it was signalled. Once more may follow after that: somebody else's turn.

@@ -51,7 +51,6 @@ struct blk_req {
 	enum blk_op op;
 	bool stable;   /* WRITE and the three after FLUSH: on the medium when it ends */
 	bool blocking; /* WRITE: likely into the page cache, which cannot say that it would wait */
-	bool slow;     /* it came back, and others would have had to wait behind it */
 	int fd;
 	struct iovec *iov; /* READ, WRITE; consumed: what is done is cut off */
 	unsigned iovs;

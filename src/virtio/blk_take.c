@@ -4,7 +4,8 @@
  *
  * Reads and writes are tried at once, as far as the page cache takes them without waiting;
  * everything else goes to the engine, and its answer comes back in another turn. Until then a slot
- * holds what is needed: no chain.
+ * holds what is needed: no chain. The worker takes what the page cache answers, and writes that
+ * have to wait for it.
  */
 #include "blk_take.h"
 
@@ -132,7 +133,6 @@ static void count(struct blk *b, const struct blk_cmd *cmd)
 {
 	struct blk_counters *count = &b->count;
 
-	b->steady = cmd->type == VIRTIO_BLK_T_OUT ? MIN(b->steady, BLK_STEADY) + 1 : 0;
 	switch (cmd->type) {
 	case VIRTIO_BLK_T_IN:
 		count->reads++;
@@ -148,38 +148,51 @@ static void count(struct blk *b, const struct blk_cmd *cmd)
 	}
 }
 
-static void carry_out(struct blk *b, unsigned n, struct chain *c, struct blk_cmd *cmd)
+static bool is_data(const struct blk_cmd *cmd)
 {
-	uint32_t done = 0;
+	return cmd->type == VIRTIO_BLK_T_IN || cmd->type == VIRTIO_BLK_T_OUT;
+}
 
+/* A write that the page cache takes, only that it may be slow to. */
+static bool plain_write(const struct blk *b, const struct blk_cmd *cmd)
+{
+	return cmd->type == VIRTIO_BLK_T_OUT && !blk_stable(b) &&
+	       !b->file[b->current].writes_nowait;
+}
+
+/* false, in a turn of the worker: it is the loop's. */
+static bool carry_out(struct blk *b, unsigned n, struct chain *c, struct blk_cmd *cmd)
+{
+	uint32_t done = is_data(cmd) ? try_cache(b, cmd) : 0;
+	bool cached = is_data(cmd) && done == cmd->len, simple = cached || plain_write(b, cmd);
+
+	if (b->by_worker && !simple)
+		return false;
+	b->steady = simple ? MIN(b->steady, BLK_STEADY) + 1 : 0;
+	b->count.cached += cached;
 	count(b, cmd);
-	switch (cmd->type) {
-	case VIRTIO_BLK_T_GET_ID: done = (uint32_t)chain_write(c, 0, blk_id(b), BLK_ID_LEN); break;
-	case VIRTIO_BLK_T_IN:
-	case VIRTIO_BLK_T_OUT:
-		done = try_cache(b, cmd);
-		b->count.cached += done == cmd->len;
-		if (done == cmd->len)
-			break;
+	if (cmd->type == VIRTIO_BLK_T_GET_ID) {
+		done = (uint32_t)chain_write(c, 0, blk_id(b), BLK_ID_LEN);
+	} else if (!cached) {
 		start(b, n, c->head, cmd, done);
-		return;
-	default: start(b, n, c->head, cmd, 0); return;
+		return true;
 	}
 	answer(b, n, c->head, cmd->status, VIRTIO_BLK_S_OK,
 	       cmd->type == VIRTIO_BLK_T_OUT ? 0 : done);
+	return true;
 }
 
 /* Is there room, in flight and in this turn? */
 static bool has_room(struct blk *b, const struct blk_cmd *cmd)
 {
-	bool data = cmd->type == VIRTIO_BLK_T_IN || cmd->type == VIRTIO_BLK_T_OUT;
+	bool data = is_data(cmd);
 
 	if (!blk_slot_free(b, data ? cmd->iovs : 0)) {
 		b->starved = true;
 		return false;
 	}
 	if (data && cmd->len > b->budget && cmd->len <= BLK_TURN_BYTES) {
-		b->dev.again = true;
+		b->dev.again = !b->by_worker; /* which calls the loop */
 		return false;
 	}
 	return true;
@@ -192,7 +205,7 @@ static bool throttled(struct virtio_dev *d, const struct blk_cmd *cmd) REQUIRES(
 
 	if (!limiter_limits(&b->limit))
 		return false;
-	if (cmd->type == VIRTIO_BLK_T_IN || cmd->type == VIRTIO_BLK_T_OUT)
+	if (is_data(cmd))
 		bytes = cmd->len;
 	for (unsigned i = 0; i < cmd->ranges && cmd->type == VIRTIO_BLK_T_WRITE_ZEROES; i++)
 		bytes += (uint64_t)cmd->range[i].sectors * BLK_SECTOR;
@@ -200,13 +213,6 @@ static bool throttled(struct virtio_dev *d, const struct blk_cmd *cmd) REQUIRES(
 	if (until)
 		virtio_wake_at(d, until);
 	return until != 0;
-}
-
-/* What the worker may take without the loop. */
-static bool plain_write(const struct blk *b, const struct blk_cmd *cmd)
-{
-	return cmd->type == VIRTIO_BLK_T_OUT && !blk_stable(b) &&
-	       !b->file[b->current].writes_nowait;
 }
 
 bool blk_take(struct virtio_dev *d, unsigned n, struct chain *c)
@@ -229,10 +235,5 @@ bool blk_take(struct virtio_dev *d, unsigned n, struct chain *c)
 		answer(b, n, c->head, cmd.status, status, 0);
 		return true;
 	}
-	if (b->by_worker && !plain_write(b, &cmd))
-		return false;
-	if (!has_room(b, &cmd) || throttled(d, &cmd))
-		return false;
-	carry_out(b, n, c, &cmd);
-	return true;
+	return has_room(b, &cmd) && !throttled(d, &cmd) && carry_out(b, n, c, &cmd);
 }

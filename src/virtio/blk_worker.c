@@ -24,7 +24,6 @@
 #define WORKER_STACK (256 * KIB)
 #define TELL_NS      (NSEC / 5000) /* the longest that what ended waits for what comes next */
 #define STUCK_NS     (NSEC / 1000)
-#define SLOW_NS      (10 * STUCK_NS) /* not for a moment without a CPU */
 
 static void signal_event(int fd)
 {
@@ -131,7 +130,6 @@ static void worker_ended(struct blk_worker *w, struct blk_req *r)
 	if (own && w->own.first && w->own.first->user != r->user)
 		worker_give(w);
 	r->next = NULL;
-	r->slow = now > w->since + SLOW_NS;
 	pthread_mutex_lock(&w->lock);
 	blk_list_add(own ? &w->own : &w->ended, r);
 	atomic_store(&w->since, 0);
@@ -223,6 +221,18 @@ void blk_worker_lend(struct blk_worker *w, struct blk_user *u, int bell)
 	w->bell = bell;
 	pthread_mutex_unlock(&w->lock);
 	worker_call(w, old);
+	if (bell >= 0)
+		signal_event(bell);
+}
+
+bool blk_worker_busy(struct blk_worker *w)
+{
+	bool busy;
+
+	pthread_mutex_lock(&w->lock);
+	busy = w->since || w->todo.first;
+	pthread_mutex_unlock(&w->lock);
+	return busy;
 }
 
 bool blk_worker_stuck(const struct blk_worker *w)

@@ -36,10 +36,12 @@ void blk_worker_finish(struct blk_worker *w);
 /* Adds a list, by `next`. */
 void blk_worker_put(struct blk_worker *w, struct blk_req *list);
 /*
- * From now on it waits for `bell`, an eventfd that blocks, as well, and reads it; -1: no more. In
- * between may be a call of u->wrote() for the last one.
+ * From now on it waits for `bell`, an eventfd that blocks, as well, and reads it; it is signalled
+ * once, for what came before. -1: no more. In between may be a call of u->wrote() for the last one.
  */
 void blk_worker_lend(struct blk_worker *w, struct blk_user *u, int bell);
+/* Is it at a request, or has it one to begin? */
+bool blk_worker_busy(struct blk_worker *w);
 /* Has it been at one request for so long that others had better not wait behind it? */
 bool blk_worker_stuck(const struct blk_worker *w);
 /* Takes what ended since, in order. */

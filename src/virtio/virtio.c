@@ -307,6 +307,8 @@ void virtio_service(struct virtio_dev *d)
 		d->kicks++;
 		d->ops->notify(d);
 	}
+	if (d->broken && d->ops->broke)
+		d->ops->broke(d);
 	bell_settle(d);
 	virtio_unlock(d);
 }

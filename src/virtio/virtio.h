@@ -62,6 +62,11 @@ struct virtio_ops {
 	/* d->deadline has passed. It was set to NEVER before the call. */
 	void (*tick)(struct virtio_dev *d, uint64_t now);
 	/*
+	 * The device is broken: what it has of others' goes back. May be repeated; stop() follows
+	 * with the driver's reset. NULL: it has nothing.
+	 */
+	void (*broke)(struct virtio_dev *d);
+	/*
 	 * The driver wrote to the configuration space; NULL: it is read-only. From a vCPU's thread;
 	 * no descriptor may be used.
 	 */
@@ -83,7 +88,7 @@ struct virtio_host {
 	void *ctx;
 	/* Has the loop call virtio_service() soon. From any thread. */
 	void (*kick)(void *ctx, struct virtio_dev *d);
-	/* Has the loop turn at `deadline` ns, so that virtio_tick() is called. Loop's thread. */
+	/* Has the loop turn at `deadline` ns, so that virtio_tick() is called. From any thread. */
 	void (*wake_at)(void *ctx, uint64_t deadline);
 	/*
 	 * Connects the driver's notifications at guest-physical `gpa` to kick, or where
@@ -201,7 +206,7 @@ void virtio_config_write(struct virtio_dev *d, unsigned off, unsigned size, uint
  * looked at then. */
 void virtio_notify(struct virtio_dev *d) REQUIRES(d->lock);
 
-/* --- the device's side: device lock held, loop's thread --- */
+/* --- the device's side: device lock held, whichever of its threads --- */
 
 /* The ring is broken: the driver has to reset. Nothing is processed until it does. */
 void virtio_break(struct virtio_dev *d, const char *why) REQUIRES(d->lock);

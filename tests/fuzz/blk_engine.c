@@ -77,7 +77,7 @@ void blk_io_add_to(struct blk_list *row, struct blk_req *r)
 {
 	CHECK(engine.lent == r->user && r->blocking && engine.rows < BLK_SLOTS);
 	check_request(r);
-	r->user->leaving = r->slow = false;
+	r->user->leaving = false;
 	r->next = NULL;
 	blk_list_add(row, r);
 }
@@ -85,6 +85,11 @@ void blk_io_add_to(struct blk_list *row, struct blk_req *r)
 bool blk_io_can_lend(const struct blk_io *io)
 {
 	return !engine.lent;
+}
+
+bool blk_io_busy(struct blk_io *io)
+{
+	return engine.rows || engine.n;
 }
 
 void blk_io_lend(struct blk_io *io, struct blk_user *u, int bell)
@@ -208,7 +213,7 @@ void engine_ring(void)
 		next_row(engine.worker_of->wrote(engine.worker_of, NULL));
 }
 
-void engine_write(unsigned n, bool slow)
+void engine_write(unsigned n)
 {
 	struct blk_req *list = NULL, **at = &list;
 	unsigned i;
@@ -216,7 +221,6 @@ void engine_write(unsigned n, bool slow)
 	for (i = 0; i < n && i < engine.rows; i++) {
 		*at = engine.row[i];
 		carry_out(*at);
-		(*at)->slow = slow;
 		at = &(*at)->next;
 	}
 	*at = NULL;

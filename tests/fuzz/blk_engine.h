@@ -30,5 +30,5 @@ void engine_reset(const struct ram *ram);
 void engine_end(unsigned first, unsigned n);
 /* The bell that was lent rings, or did a moment ago. */
 void engine_ring(void);
-/* The worker ends up to `n` of its row, slowly or not. */
-void engine_write(unsigned n, bool slow);
+/* The worker ends up to `n` of its row. */
+void engine_write(unsigned n);

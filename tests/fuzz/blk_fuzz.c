@@ -176,7 +176,7 @@ static void drain(void)
 	blk_io_submit(&engine.io);
 	while (engine.started || engine.rows) {
 		engine_end(0, BLK_SLOTS);
-		engine_write(BLK_SLOTS, false);
+		engine_write(BLK_SLOTS);
 	}
 }
 
@@ -192,7 +192,7 @@ static void worker(unsigned how)
 	if (how < 2)
 		engine_ring();
 	else if (how < 7)
-		engine_write(how < 5 ? how - 1 : BLK_SLOTS, how == 6);
+		engine_write(how < 5 ? how - 1 : BLK_SLOTS);
 	else
 		b.steady = BLK_STEADY; /* after so many writes */
 }

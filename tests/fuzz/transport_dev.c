@@ -92,10 +92,10 @@ static void dev_config_write(struct virtio_dev *d, unsigned off, unsigned size, 
 }
 
 static const struct virtio_ops ops[DEVICES] = {
-	{"blk",   2,  dev_start, dev_notify, dev_stop, NULL, dev_config_write, NULL},
-	{"net",   1,  dev_start, dev_notify, dev_stop, NULL, NULL,             NULL},
-	{"rng",   4,  dev_start, dev_notify, dev_stop, NULL, dev_config_write, NULL},
-	{"vsock", 19, dev_start, dev_notify, dev_stop, NULL, dev_config_write, NULL},
+	{"blk",   2,  dev_start, dev_notify, dev_stop, NULL, NULL, dev_config_write, NULL},
+	{"net",   1,  dev_start, dev_notify, dev_stop, NULL, NULL, NULL,             NULL},
+	{"rng",   4,  dev_start, dev_notify, dev_stop, NULL, NULL, dev_config_write, NULL},
+	{"vsock", 19, dev_start, dev_notify, dev_stop, NULL, NULL, dev_config_write, NULL},
 };
 
 static void on_kick(void *ctx, struct virtio_dev *d)

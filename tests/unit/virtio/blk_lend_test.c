@@ -99,7 +99,7 @@ static void make_lent(void **state, const struct blk_conf *c)
 	}
 	bring_up(c->queues, SIZE, TAKEN | (c->queues > 1 ? VIRTIO_BLK_F_MQ : 0));
 	writes(BLK_STEADY);
-	assert_true(is_lent());
+	until_lent(); /* it is at once, unless this thread had to wait for a CPU */
 	settle();
 }
 
@@ -144,33 +144,47 @@ static void await_kick(void)
 
 /* --- when --- */
 
-static void nothing_but_writes_lends_the_bell(void **state)
+static void writes_and_cached_reads_lend_the_bell(void **state)
 {
 	const struct blk_conf c = conf();
 
 	start(state, &c, TAKEN);
 	writes(BLK_STEADY - 1);
 	assert_false(is_lent());
-	assert_int_equal(run(VIRTIO_BLK_T_IN, 3, 512), OK);
-	writes(BLK_STEADY - 1);
+	assert_int_equal(run(VIRTIO_BLK_T_FLUSH, 0, 0), OK);
+	writes(BLK_STEADY / 2);
+	for (unsigned i = 1; i < BLK_STEADY / 2; i++)
+		assert_int_equal(run(VIRTIO_BLK_T_IN, i, 512), OK);
 	assert_false(is_lent());
-	writes(1);
+	cached_err = EAGAIN;
+	assert_int_equal(run(VIRTIO_BLK_T_IN, 3, 512), OK);
+	cached_err = 0;
+	for (unsigned i = 1; i < BLK_STEADY; i++)
+		assert_int_equal(run(VIRTIO_BLK_T_IN, i, 512), OK);
+	assert_false(is_lent());
+	assert_int_equal(run(VIRTIO_BLK_T_IN, 3, 512), OK);
 	assert_int_equal(is_lent(), io.ringed);
 }
 
-static void other_disks_do_not_lend_it(void **state)
+static void disk_that_waits_for_its_medium_does_not_lend_it(void **state)
 {
-	struct blk_conf c = conf();
+	const struct blk_conf c = conf();
 
-	start(state, &c, TAKEN & ~VIRTIO_BLK_F_FLUSH); /* each write waits for the medium */
+	start(state, &c, TAKEN & ~VIRTIO_BLK_F_FLUSH);
 	for (unsigned i = 0; i < 2 * BLK_STEADY; i++)
 		assert_int_equal(run(VIRTIO_BLK_T_OUT, i, 512), OK);
 	assert_false(is_lent());
-	bring_up(1, SIZE, TAKEN);
-	cached_write_err = 0; /* no write waits */
-	for (unsigned i = 0; i < 2 * BLK_STEADY; i++)
+}
+
+static void disk_whose_writes_need_not_wait_lends_it(void **state)
+{
+	const struct blk_conf c = conf();
+
+	start(state, &c, TAKEN);
+	cached_write_err = 0;
+	for (unsigned i = 0; i < BLK_STEADY; i++)
 		assert_int_equal(run(VIRTIO_BLK_T_OUT, i, 512), OK);
-	assert_false(is_lent());
+	assert_int_equal(is_lent(), io.ringed);
 }
 
 static void limited_disk_does_not_lend_it(void **state)
@@ -214,6 +228,63 @@ static void write_wakes_the_worker_alone(void **state)
 	assert_int_equal(uring.enters, 0);
 	assert_int_equal(blk.dev.kicks, before + 10); /* notifications, as the timeline has them */
 	assert_true(is_lent());
+}
+
+static void cached_read_wakes_the_worker_alone(void **state)
+{
+	uint64_t status;
+
+	start_lent(state);
+	for (unsigned i = 0; i < 10; i++) {
+		const uint64_t at = DATA + 4096 + 512 * i;
+
+		status = add(VIRTIO_BLK_T_IN, 40 + i, at, 512);
+		driver_publish(&drv[0]);
+		ring();
+		await_worker(1);
+		assert_int_equal(*byte(status), OK);
+		assert_int_equal(*byte(at), 40 + i);
+	}
+	settle();
+	assert_true(is_lent());
+	assert_int_equal(blk.count.cached, 10);
+}
+
+/* Behind what the worker could answer; and the engine reads it, for the loop. */
+static void read_that_has_to_wait_is_the_loops(void **state)
+{
+	uint64_t status;
+
+	start_lent(state);
+	cached_err = EAGAIN;
+	add(VIRTIO_BLK_T_OUT, 7, DATA, 512);
+	status = add(VIRTIO_BLK_T_IN, 40, DATA + 4096, 512);
+	driver_publish(&drv[0]);
+	ring();
+	await_kick();
+	await_worker(1);
+	assert_int_equal(*byte(status), 0xee);
+	virtio_service(&blk.dev);
+	assert_false(is_lent());
+	await_worker(1);
+	assert_int_equal(*byte(status), OK);
+	assert_int_equal(*byte(DATA + 4096), 40);
+	assert_int_equal(blk.count.reads, 1);
+}
+
+/* More than a turn copies is no worker's turn either. */
+static void long_reads_are_the_loops(void **state)
+{
+	start_lent(state);
+	add(VIRTIO_BLK_T_IN, 0, DATA, 1 * MIB);
+	add(VIRTIO_BLK_T_IN, 0, DATA, 1 * MIB);
+	driver_publish(&drv[0]);
+	ring();
+	await_kick();
+	await_worker(1);
+	virtio_service(&blk.dev);
+	await_worker(1);
+	assert_false(is_lent());
 }
 
 static void several_writes_are_a_row(void **state)
@@ -288,8 +359,7 @@ static void bell_without_a_request_is_no_harm(void **state)
 /* Between two writes; the first is still done, and the loop goes on behind it. */
 static void anything_else_is_the_loops(void **state)
 {
-	static const uint32_t type[] = {VIRTIO_BLK_T_IN, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_GET_ID,
-					99};
+	static const uint32_t type[] = {VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_GET_ID, 99};
 
 	start_lent(state);
 	for (unsigned i = 0; i < ARRAY_SIZE(type); i++) {
@@ -357,22 +427,121 @@ static void other_disk_calls_it_back(void **state)
 	blk_io_add(&io, &r);
 	assert_ptr_equal(io.handed.first, &r);
 	assert_ptr_equal(blk_io_cancel(&io, &stranger_user), &r);
+	/* Both have it for a while. */
+	writes(2 * BLK_STEADY);
+	assert_false(is_lent());
+	usleep(100000);
+	until_lent();
 }
 
-static void slow_write_ends_it(void **state)
+static uint64_t deadline(void)
 {
+	uint64_t until;
+
+	virtio_lock(&blk.dev);
+	until = blk.dev.deadline;
+	virtio_unlock(&blk.dev);
+	return until;
+}
+
+static void await_deadline(void)
+{
+	assert_true(deadline() != NEVER);
+	while (clock_now() < deadline())
+		usleep(1000);
+}
+
+/* Its bell is heard again, and what can be answered is: a store that hangs holds up nothing else.
+ */
+static void held_up_worker_gives_it_back(void **state)
+{
+	uint64_t status;
+
 	start_lent(state);
 	writes_held = true;
 	add(VIRTIO_BLK_T_OUT, 7, DATA, 512);
 	driver_publish(&drv[0]);
 	ring();
-	usleep(30000);
+	await_taken(1);
+	status = add(VIRTIO_BLK_T_IN, 40, DATA + 4096, 512);
+	driver_publish(&drv[0]);
+	ring();
+	virtio_tick(&blk.dev, clock_now());
+	assert_int_equal(*byte(status), 0xee);
+	await_deadline();
+	virtio_tick(&blk.dev, clock_now());
+	assert_false(is_lent());
+	assert_int_equal(*byte(status), OK);
+	assert_int_equal(*byte(DATA + 4096), 40);
+	release_writes();
+	await_worker(2);
 	assert_int_equal(kicks(), 0);
+}
+
+/* Answers, too, that were to go along with those of the next writes. */
+static void held_up_worker_withholds_no_answers(void **state)
+{
+	start_lent(state);
+	writes_held = true;
+	add(VIRTIO_BLK_T_OUT, 7, DATA, 512);
+	add(VIRTIO_BLK_T_IN, 9, DATA + 4096, 512);
+	driver_publish(&drv[0]);
+	ring();
+	await_taken(1);
+	await_deadline();
+	virtio_tick(&blk.dev, clock_now());
+	await_deadline(); /* the loop may hold them, as any */
+	virtio_tick(&blk.dev, clock_now());
+	await_worker(1);
 	release_writes();
 	await_worker(1);
+}
+
+/* A row that goes on for long is looked at once, one that ended is not. */
+static void idle_disk_has_no_ticks(void **state)
+{
+	start_lent(state);
+	for (unsigned i = 0; deadline() != NEVER; i++) {
+		assert_true(i < 2);
+		await_deadline();
+		virtio_tick(&blk.dev, clock_now());
+	}
+	assert_true(is_lent());
+	add(VIRTIO_BLK_T_OUT, 7, DATA, 512);
+	driver_publish(&drv[0]);
+	ring();
+	await_worker(1);
+	assert_true(deadline() != NEVER); /* asked for by the worker */
+	assert_int_equal(host.wake_at, deadline());
+}
+
+/* Published and not taken. */
+static unsigned untaken(void)
+{
+	return (uint16_t)(drv[0].avail_idx - blk.dev.queue[0].last_avail);
+}
+
+/* From then on until the loop came, so that it finds the lock free. */
+static void worker_that_called_leaves_the_queues_alone(void **state)
+{
+	start_lent(state);
+	add(VIRTIO_BLK_T_FLUSH, 0, 0, 0);
+	driver_publish(&drv[0]);
+	ring();
 	await_kick();
+	for (unsigned i = 0; i < 5; i++) {
+		add(VIRTIO_BLK_T_OUT, 7, DATA, 512);
+		driver_publish(&drv[0]);
+		ring();
+	}
+	usleep(20000);
+	virtio_lock(&blk.dev);
+	assert_int_equal(blk.in_flight, 0);
+	assert_int_equal(untaken(), 6);
+	virtio_unlock(&blk.dev);
 	virtio_service(&blk.dev);
 	assert_false(is_lent());
+	await_worker(6);
 }
 
 static void scarce_slots_are_the_loops(void **state)
@@ -408,18 +577,24 @@ static void scarce_slots_are_the_loops(void **state)
 	}
 }
 
-static void replaced_file_is_the_loops(void **state)
+/* What that can do is found out anew. */
+static void replaced_file_is_written_to(void **state)
 {
+	uint64_t status;
+
 	start_lent(state);
 	close(image(other, 1 * MIB));
 	assert_int_equal(blk_replace(&blk, other), 0);
-	add(VIRTIO_BLK_T_OUT, 7, DATA, 512); /* who knows what that file can do? */
-	driver_publish(&drv[0]);
-	ring();
-	await_kick();
-	assert_int_equal(blk.in_flight, 0);
-	virtio_service(&blk.dev);
-	await_worker(1);
+	cached_writes = 0;
+	for (unsigned i = 0; i < 2; i++) {
+		status = add(VIRTIO_BLK_T_OUT, 7 + i, DATA, 512);
+		driver_publish(&drv[0]);
+		ring();
+		await_worker(1);
+		assert_int_equal(*byte(status), OK);
+	}
+	assert_int_equal(cached_writes, 1);
+	assert_true(is_lent());
 }
 
 static void broken_ring_stops_it(void **state)
@@ -430,6 +605,7 @@ static void broken_ring_stops_it(void **state)
 	await_kick();
 	virtio_service(&blk.dev);
 	assert_true(driver_status(&blk.dev) & VIRTIO_S_NEEDS_RESET);
+	assert_false(is_lent()); /* others may need the worker, long before the driver resets it */
 	driver_reset(&blk.dev);
 	assert_false(is_lent());
 	bring_up(1, SIZE, TAKEN);
@@ -520,9 +696,13 @@ static void nothing_is_lost_between_the_two(void **state)
 	start_lent(state);
 	while (n < 6000) {
 		while (out < 8 && n + out < 6000) {
-			bool reads = (n + out) / 100 % 3 == 2;
+			unsigned how = (n + out) / 100 % 4;
 
-			add(reads ? VIRTIO_BLK_T_IN : VIRTIO_BLK_T_OUT, n % 1000, DATA, 512);
+			if (how == 3 && (n + out) % 10 == 0)
+				add(VIRTIO_BLK_T_FLUSH, 0, 0, 0);
+			else
+				add(how == 2 ? VIRTIO_BLK_T_IN : VIRTIO_BLK_T_OUT, n % 1000, DATA,
+				    512);
 			out++;
 			if (!driver_publish(&drv[0]))
 				continue;
@@ -540,7 +720,7 @@ static void nothing_is_lost_between_the_two(void **state)
 			driver_serve(&blk.dev);
 		}
 		tick_held();
-		if (blk.dev.deadline != NEVER && !is_lent())
+		if (deadline() != NEVER)
 			virtio_tick(&blk.dev, clock_now());
 		virtio_lock(&blk.dev);
 		for (; driver_used(&drv[0], &back); n++)
@@ -561,10 +741,14 @@ static void nothing_is_lost_between_the_two(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		L(nothing_but_writes_lends_the_bell),
-		L(other_disks_do_not_lend_it),
+		L(writes_and_cached_reads_lend_the_bell),
+		L(disk_that_waits_for_its_medium_does_not_lend_it),
+		L(disk_whose_writes_need_not_wait_lends_it),
 		L(limited_disk_does_not_lend_it),
 		L(write_wakes_the_worker_alone),
+		L(cached_read_wakes_the_worker_alone),
+		L(read_that_has_to_wait_is_the_loops),
+		L(long_reads_are_the_loops),
 		L(several_writes_are_a_row),
 		L(all_queues_are_looked_at),
 		L(refused_write_is_answered_there),
@@ -572,9 +756,12 @@ int main(void)
 		L(anything_else_is_the_loops),
 		L(late_ring_is_passed_on),
 		L(other_disk_calls_it_back),
-		L(slow_write_ends_it),
+		L(held_up_worker_gives_it_back),
+		L(held_up_worker_withholds_no_answers),
+		L(idle_disk_has_no_ticks),
+		L(worker_that_called_leaves_the_queues_alone),
 		L(scarce_slots_are_the_loops),
-		L(replaced_file_is_the_loops),
+		L(replaced_file_is_written_to),
 		L(broken_ring_stops_it),
 		L(pause_leaves_the_queue_alone),
 		L(reset_awaits_the_row),
