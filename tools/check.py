@@ -153,6 +153,7 @@ def count_meson(folder, tally):
 class Check:
     def __init__(self):
         self.total = Tally()
+        self.failures = []
         self.broken = set()  # builds that failed
 
     def step(self, name, what, *args, needs=None):
@@ -168,6 +169,8 @@ class Check:
               f"{counts if tally.passed + tally.failed + tally.skipped else 'done'}")
         for note in tally.notes:
             print(f"  {note}")
+            if note.startswith("failed: "):
+                self.failures.append(f"{name}: {note}")
         self.total.add(tally)
 
     def build(self, folder):
@@ -314,6 +317,9 @@ def main():
         if not args.quick:
             everything(check, args.full)
     total, took = check.total, time.time() - float(os.environ.get("CHECK_START", time.time()))
+    # Where only the end of this output is kept, it has to name what failed.
+    for failure in check.failures:
+        print(failure)
     print(f"{'all':<24} {took:7.1f} s")
     print(f"{total.passed} passed, {total.failed} failed, {total.skipped} skipped")
     sys.exit(1 if total.failed else 0)
