@@ -378,7 +378,8 @@ static void rx(struct vsock *v) REQUIRES(v->dev.lock)
 	queue_quiet(&v->dev.queue[VSOCK_RX]);
 	while (more && v->rsts)
 		more = rx_rst(v, &budget);
-	while (more && (c = vsock_list_first(v->pool, VSOCK_RUN)))
+	/* A guest that is awake takes the first packets while the next are read. */
+	for (; more && (c = vsock_list_first(v->pool, VSOCK_RUN)); virtio_flush(&v->dev, VSOCK_RX))
 		more = rx_conn(v, c, &budget);
 	virtio_flush(&v->dev, VSOCK_RX);
 }
