@@ -143,7 +143,7 @@ static const struct row {
 	{"VHOST_SET_VRING_ADDR", DEVS,    SYS_ioctl,        -1, VHOST_SET_VRING_ADDR, 0, 0},
 	{"VHOST_NET_SET_BACKEND", DEVS,   SYS_ioctl,        -1, VHOST_NET_SET_BACKEND, 0, 0},
 	{"VHOST_SET_MEM_TABLE", NONE,     SYS_ioctl,        -1, VHOST_SET_MEM_TABLE, 0, 0},
-	{"preadv2",            DEVS,      SYS_preadv2,      -1, 0, 0, 0},
+	{"preadv2",            IO | DEVS, SYS_preadv2,      -1, 0, 0, 0},
 	{"readv",              DEVS,      SYS_readv,        -1, 0, 0, 0},
 	{"writev",             DEVS,      SYS_writev,       -1, 0, 0, 0},
 	{"io_uring_enter",     DEVS,      SYS_io_uring_enter, -1, 0, 0, 0},
