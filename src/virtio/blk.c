@@ -180,7 +180,7 @@ static bool lend(struct virtio_dev *d) REQUIRES(d->lock)
 {
 	struct blk *b = blk_of(d);
 
-	if (b->steady < BLK_STEADY || !d->host->lend || limiter_limits(&b->limit) ||
+	if (b->steady < BLK_STEADY || d->again || !d->host->lend || limiter_limits(&b->limit) ||
 	    !blk_io_can_lend(b->io))
 		return false;
 	b->lent = true;

@@ -192,7 +192,7 @@ static bool has_room(struct blk *b, const struct blk_cmd *cmd)
 		return false;
 	}
 	if (data && cmd->len > b->budget && cmd->len <= BLK_TURN_BYTES) {
-		b->dev.again = !b->by_worker; /* which calls the loop */
+		b->dev.again |= !b->by_worker; /* which calls the loop */
 		return false;
 	}
 	return true;
